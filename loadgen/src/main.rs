@@ -1,0 +1,3 @@
+//! `polder-loadgen`: a load generator for RESP servers.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `polder-server`: flags and configuration file in, a running server out.
+
+fn main() {}
