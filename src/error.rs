@@ -1,4 +1,158 @@
 //! Everything that can go wrong, as closed enums with the exact texts that go over the wire.
 //!
 //! Clients match on these texts, so they are Redis's to the letter and stand in this one file.
+//! The enums are split by consequence: a [`CommandError`] becomes one error reply and the connection
+//! lives on; a [`ProtocolError`] is replied once and the connection closes; a [`StartError`] stops the
+//! process before it serves anyone.
 
+use std::borrow::Cow;
+use std::fmt;
+
+/// A command failed: the reply is one error line, nothing else changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandError {
+    /// The key holds another type than the command works on.
+    WrongType,
+    /// An option or a combination of options that the command does not know.
+    Syntax,
+    /// Text where a signed 64-bit integer was expected.
+    NotInteger,
+    /// Text where a floating-point number was expected.
+    NotFloat,
+    /// INCR and its kin would leave the range of a signed 64-bit integer.
+    Overflow,
+    /// DECRBY of the smallest integer.
+    DecrementOverflow,
+    /// INCRBYFLOAT would produce a value that is not finite.
+    NanOrInfinity,
+    /// An offset below zero, or a bit or byte offset too large.
+    OffsetOutOfRange,
+    /// The key does not exist, where the command needs it to.
+    NoSuchKey,
+    /// SELECT, SWAPDB, COPY or MOVE with a database number that does not exist.
+    DatabaseOutOfRange,
+    /// MOVE and COPY onto the key itself.
+    SameObject,
+    /// A value or offset that is not an integer or lies out of its range.
+    NotIntegerOrOutOfRange,
+    /// A value that must be positive is not.
+    OutOfRangePositive,
+    /// An expiry of zero, below zero or beyond the clock's range; names the command.
+    InvalidExpire(&'static str),
+    /// A string would grow beyond `proto-max-bulk-len`.
+    StringTooLong,
+    /// A SCAN cursor that is no unsigned integer.
+    InvalidCursor,
+    /// Too few or too many arguments; the command's full name.
+    Arity(Cow<'static, str>),
+    /// The command does not exist; the name and the beginning of its arguments, ready to print.
+    UnknownCommand { name: String, arguments: String },
+    /// A container command has no such subcommand; what was typed, and the container in upper case.
+    UnknownSubcommand { name: String, container: String },
+    /// The memory limit is reached and nothing may be evicted.
+    OutOfMemory,
+    /// The connection has not authenticated.
+    NoAuth,
+    /// AUTH or HELLO with a wrong user or password.
+    WrongPassword,
+    /// A text that needs no classification; it begins with its code, such as `ERR`.
+    Text(Cow<'static, str>),
+}
+
+impl CommandError {
+    /// An error with a text made on the spot; `text` begins with its code (`ERR …`).
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
+        CommandError::Text(text.into())
+    }
+
+    /// The line as it goes over the wire, without the leading `-` and the line end.
+    pub fn message(&self) -> Cow<'_, str> {
+        use CommandError::*;
+        Cow::Borrowed(match self {
+            WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Syntax => "ERR syntax error",
+            NotInteger | NotIntegerOrOutOfRange => "ERR value is not an integer or out of range",
+            NotFloat => "ERR value is not a valid float",
+            Overflow => "ERR increment or decrement would overflow",
+            DecrementOverflow => "ERR decrement would overflow",
+            NanOrInfinity => "ERR increment would produce NaN or Infinity",
+            OffsetOutOfRange => "ERR offset is out of range",
+            NoSuchKey => "ERR no such key",
+            DatabaseOutOfRange => "ERR DB index is out of range",
+            SameObject => "ERR source and destination objects are the same",
+            OutOfRangePositive => "ERR value is out of range, must be positive",
+            StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            InvalidCursor => "ERR invalid cursor",
+            OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            NoAuth => "NOAUTH Authentication required.",
+            WrongPassword => "WRONGPASS invalid username-password pair or user is disabled.",
+            InvalidExpire(command) => {
+                return Cow::Owned(format!("ERR invalid expire time in '{command}' command"));
+            }
+            Arity(name) => {
+                return Cow::Owned(format!("ERR wrong number of arguments for '{name}' command"));
+            }
+            UnknownCommand { name, arguments } => {
+                return Cow::Owned(format!(
+                    "ERR unknown command '{name}', with args beginning with: {arguments}"
+                ));
+            }
+            UnknownSubcommand { name, container } => {
+                return Cow::Owned(format!("ERR unknown subcommand '{name}'. Try {container} HELP."));
+            }
+            Text(text) => text,
+        })
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message())
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+/// The byte stream of a connection is broken: the text is replied once, then the connection closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// `*` was followed by no valid count of arguments.
+    InvalidMultibulkLength,
+    /// More than ten arguments before authentication.
+    UnauthenticatedMultibulkLength,
+    /// A bulk longer than 16 KiB before authentication.
+    UnauthenticatedBulkLength,
+    /// `$` was followed by no valid length.
+    InvalidBulkLength,
+    /// Another byte than `$` where a bulk must begin.
+    ExpectedDollar(u8),
+    /// An inline command with quotes that do not match.
+    UnbalancedQuotes,
+    /// An inline command without a line end in 64 KiB.
+    TooBigInlineRequest,
+    /// A length line without a line end in 64 KiB.
+    TooBigCountString,
+    /// The line of a bulk's length has no end in 64 KiB.
+    TooBigBulkCountString,
+}
+
+impl ProtocolError {
+    /// The line as it goes over the wire, without the leading `-` and the line end.
+    pub fn message(self) -> Cow<'static, str> {
+        use ProtocolError::*;
+        Cow::Borrowed(match self {
+            InvalidMultibulkLength => "ERR Protocol error: invalid multibulk length",
+            UnauthenticatedMultibulkLength => "ERR Protocol error: unauthenticated multibulk length",
+            UnauthenticatedBulkLength => "ERR Protocol error: unauthenticated bulk length",
+            InvalidBulkLength => "ERR Protocol error: invalid bulk length",
+            UnbalancedQuotes => "ERR Protocol error: unbalanced quotes in request",
+            TooBigInlineRequest => "ERR Protocol error: too big inline request",
+            TooBigCountString => "ERR Protocol error: too big mbulk count string",
+            TooBigBulkCountString => "ERR Protocol error: too big bulk count string",
+            ExpectedDollar(byte) => {
+                let shown = if byte == b'\r' || byte == b'\n' { ' ' } else { byte as char };
+                return Cow::Owned(format!("ERR Protocol error: expected '$', got '{shown}'"));
+            }
+        })
+    }
+}

@@ -1,0 +1,388 @@
+//! The commands: one file per family, one record per command.
+//!
+//! A [`Command`] record is the single place that knows a command: name, arity, flags, key positions, ACL
+//! categories, documentation and, in [`Run`], *where* it runs and with which function. Everything else is
+//! derived from the records: look-up and arity errors, routing to shards, COMMAND and its subcommands,
+//! later ACL and the permission inside MULTI and scripts. [`FAMILIES`] is the explicit list; nothing
+//! registers itself.
+//!
+//! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
+//! They run to completion, know nothing of sessions and never read the clock.
+
+pub mod docs;
+pub mod keys;
+pub mod strings;
+mod table;
+
+use crate::error::CommandError;
+use crate::keyspace::{Key, Keyspace, Moved};
+use crate::resp::{Args, Reply};
+use crate::transaction::PlanFunction;
+
+pub use table::{CommandId, CommandTable};
+
+/// Every family of commands, in the order in which COMMAND lists them.
+pub const FAMILIES: &[&[Command]] = &[strings::COMMANDS, keys::COMMANDS];
+
+/// A command on data: runs on the shard that owns its keys.
+pub type DataFunction = fn(&mut Data<'_>) -> Result<(), CommandError>;
+
+/// What a function that touches data may see.
+pub struct Data<'a> {
+    pub keyspace: &'a mut Keyspace,
+    /// The database that the client selected; always below the number of databases.
+    pub database: usize,
+    pub args: Args<'a>,
+    /// The hash of the first key, computed while the command was parsed; unspecified without a key.
+    pub key_hash: u64,
+    pub reply: Reply<'a>,
+    /// A value on its way from one shard to another, in the steps of [`Run::Hops`].
+    pub moved: Option<Moved>,
+    /// The longest string that may come to be (`proto-max-bulk-len`), in bytes.
+    pub string_bytes_max: usize,
+}
+
+/// Where and how a command runs.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// On the shard that owns its one key.
+    OneShard(DataFunction),
+    /// On every shard that owns one of its keys (or on all), each with its share of the arguments; the
+    /// same function serves the whole command when one shard owns all keys.
+    EachShard { part: DataFunction, split: Split, merge: Merge },
+    /// In several hops that depend on each other: `plan` says after each hop what the next one does, by
+    /// number in `steps`. `whole` serves when one shard owns all keys.
+    Hops { whole: DataFunction, steps: &'static [DataFunction], plan: PlanFunction },
+}
+
+/// How the arguments of a command are divided among the shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// From argument 1 on, groups of this many arguments, each beginning with a key.
+    Keys { stride: usize },
+    /// Every shard gets all arguments.
+    Everywhere,
+}
+
+/// How the replies of the shards become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// Integers add up.
+    Sum,
+    /// Every shard answers OK, or the first error counts.
+    Ok,
+    /// Each shard answers an array with one element per key: back into the order of the keys.
+    Interleave,
+    /// Each shard answers an array: one after the other.
+    Concatenate,
+}
+
+impl Data<'_> {
+    /// The first key, hashed already.
+    #[inline(always)]
+    pub fn first_key(&self) -> Key<'_> {
+        Key { bytes: self.args.get(1), hash: self.key_hash }
+    }
+
+    /// Argument `index` as a key.
+    #[inline]
+    pub fn key(&self, index: usize) -> Key<'_> {
+        let bytes = self.args.get(index);
+        Key { bytes, hash: self.keyspace.hash_of(bytes) }
+    }
+}
+
+/// One command or subcommand: all that the server knows of it.
+#[derive(Clone, Copy)]
+pub struct Command {
+    /// In lower case; of a subcommand with its container: `client|kill`.
+    pub name: &'static str,
+    pub group: Group,
+    /// The first Redis version that had it.
+    pub since: &'static str,
+    /// The exact number of arguments, name included; below zero: at least so many.
+    pub arity: i16,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Bits of [`category`] that do not follow from the flags.
+    pub categories: u32,
+    pub keys: &'static [KeySpec],
+    pub summary: &'static str,
+    pub complexity: &'static str,
+    /// The arguments after the name as the manual writes them: `key value [NX | XX] [GET]`.
+    pub syntax: &'static str,
+    /// `None`: a container that only has subcommands.
+    pub run: Option<Run>,
+    pub subcommands: &'static [Command],
+}
+
+impl Command {
+    pub const fn new(name: &'static str, arity: i16, run: Run) -> Self {
+        Command {
+            name,
+            group: Group::Generic,
+            since: "1.0.0",
+            arity,
+            flags: 0,
+            categories: 0,
+            keys: &[],
+            summary: "",
+            complexity: "",
+            syntax: "",
+            run: Some(run),
+            subcommands: &[],
+        }
+    }
+
+    /// A command that only holds subcommands.
+    pub const fn container(name: &'static str, subcommands: &'static [Command]) -> Self {
+        Command { run: None, subcommands, ..Command::new(name, -2, Run::OneShard(never)) }
+    }
+
+    pub const fn group(self, group: Group) -> Self {
+        Command { group, ..self }
+    }
+
+    pub const fn since(self, since: &'static str) -> Self {
+        Command { since, ..self }
+    }
+
+    pub const fn flags(self, flags: u32) -> Self {
+        Command { flags, ..self }
+    }
+
+    pub const fn categories(self, categories: u32) -> Self {
+        Command { categories, ..self }
+    }
+
+    pub const fn keys(self, keys: &'static [KeySpec]) -> Self {
+        Command { keys, ..self }
+    }
+
+    pub const fn docs(self, summary: &'static str, complexity: &'static str, syntax: &'static str) -> Self {
+        Command { summary, complexity, syntax, ..self }
+    }
+
+    /// Whether a command line of `count` arguments, name included, can be right.
+    #[inline(always)]
+    pub fn accepts(&self, count: usize) -> bool {
+        if self.arity >= 0 { count == self.arity as usize } else { count >= -(self.arity as isize) as usize }
+    }
+}
+
+/// Containers have no function of their own; the table never hands them out to run.
+fn never(_: &mut Data<'_>) -> Result<(), CommandError> {
+    Err(CommandError::Syntax)
+}
+
+/// The groups of Redis's manual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Generic,
+    String,
+    Connection,
+    Server,
+    Cluster,
+}
+
+impl Group {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Cluster => "cluster",
+        }
+    }
+}
+
+/// Command flags, with the names that COMMAND INFO shows.
+pub mod flag {
+    pub const WRITE: u32 = 1 << 0;
+    pub const READONLY: u32 = 1 << 1;
+    pub const DENYOOM: u32 = 1 << 2;
+    pub const ADMIN: u32 = 1 << 3;
+    pub const PUBSUB: u32 = 1 << 4;
+    pub const NOSCRIPT: u32 = 1 << 5;
+    pub const BLOCKING: u32 = 1 << 6;
+    pub const LOADING: u32 = 1 << 7;
+    pub const STALE: u32 = 1 << 8;
+    pub const SKIP_MONITOR: u32 = 1 << 9;
+    pub const SKIP_SLOWLOG: u32 = 1 << 10;
+    pub const ASKING: u32 = 1 << 11;
+    pub const FAST: u32 = 1 << 12;
+    pub const NO_AUTH: u32 = 1 << 13;
+    pub const MAY_REPLICATE: u32 = 1 << 14;
+    pub const NO_MANDATORY_KEYS: u32 = 1 << 15;
+    pub const PROTECTED: u32 = 1 << 16;
+    pub const NO_ASYNC_LOADING: u32 = 1 << 17;
+    pub const NO_MULTI: u32 = 1 << 18;
+    pub const ALLOW_BUSY: u32 = 1 << 19;
+    pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 20;
+    /// Known to Sentinel too; COMMAND INFO does not show it.
+    pub const SENTINEL: u32 = 1 << 21;
+
+    /// Flag and name, in the order in which COMMAND INFO lists them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (MAY_REPLICATE, "may_replicate"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
+        (PROTECTED, "protected"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+        (NO_MULTI, "no_multi"),
+        (ALLOW_BUSY, "allow_busy"),
+        (TOUCHES_ARBITRARY_KEYS, "touches_arbitrary_keys"),
+    ];
+}
+
+/// ACL categories.
+pub mod category {
+    pub const KEYSPACE: u32 = 1 << 0;
+    pub const READ: u32 = 1 << 1;
+    pub const WRITE: u32 = 1 << 2;
+    pub const SET: u32 = 1 << 3;
+    pub const SORTEDSET: u32 = 1 << 4;
+    pub const LIST: u32 = 1 << 5;
+    pub const HASH: u32 = 1 << 6;
+    pub const STRING: u32 = 1 << 7;
+    pub const BITMAP: u32 = 1 << 8;
+    pub const HYPERLOGLOG: u32 = 1 << 9;
+    pub const GEO: u32 = 1 << 10;
+    pub const STREAM: u32 = 1 << 11;
+    pub const PUBSUB: u32 = 1 << 12;
+    pub const ADMIN: u32 = 1 << 13;
+    pub const FAST: u32 = 1 << 14;
+    pub const SLOW: u32 = 1 << 15;
+    pub const BLOCKING: u32 = 1 << 16;
+    pub const DANGEROUS: u32 = 1 << 17;
+    pub const CONNECTION: u32 = 1 << 18;
+    pub const TRANSACTION: u32 = 1 << 19;
+    pub const SCRIPTING: u32 = 1 << 20;
+
+    pub const NAMES: &[(u32, &str)] = &[
+        (KEYSPACE, "keyspace"),
+        (READ, "read"),
+        (WRITE, "write"),
+        (SET, "set"),
+        (SORTEDSET, "sortedset"),
+        (LIST, "list"),
+        (HASH, "hash"),
+        (STRING, "string"),
+        (BITMAP, "bitmap"),
+        (HYPERLOGLOG, "hyperloglog"),
+        (GEO, "geo"),
+        (STREAM, "stream"),
+        (PUBSUB, "pubsub"),
+        (ADMIN, "admin"),
+        (FAST, "fast"),
+        (SLOW, "slow"),
+        (BLOCKING, "blocking"),
+        (DANGEROUS, "dangerous"),
+        (CONNECTION, "connection"),
+        (TRANSACTION, "transaction"),
+        (SCRIPTING, "scripting"),
+    ];
+}
+
+impl Command {
+    /// All ACL categories: the explicit ones and those that follow from the flags.
+    pub fn all_categories(&self) -> u32 {
+        let mut bits = self.categories;
+        let mut add = |condition: bool, category: u32| {
+            if condition {
+                bits |= category;
+            }
+        };
+        add(self.flags & flag::WRITE != 0, category::WRITE);
+        add(self.flags & flag::READONLY != 0, category::READ);
+        add(self.flags & flag::ADMIN != 0, category::ADMIN | category::DANGEROUS);
+        add(self.flags & flag::PUBSUB != 0, category::PUBSUB);
+        add(self.flags & flag::BLOCKING != 0, category::BLOCKING);
+        bits | if self.flags & flag::FAST != 0 { category::FAST } else { category::SLOW }
+    }
+}
+
+/// What a command does with a key, as COMMAND GETKEYSANDFLAGS tells.
+pub mod key_flag {
+    pub const RO: u16 = 1 << 0;
+    pub const RW: u16 = 1 << 1;
+    pub const OW: u16 = 1 << 2;
+    pub const RM: u16 = 1 << 3;
+    pub const ACCESS: u16 = 1 << 4;
+    pub const UPDATE: u16 = 1 << 5;
+    pub const INSERT: u16 = 1 << 6;
+    pub const DELETE: u16 = 1 << 7;
+    pub const NOT_KEY: u16 = 1 << 8;
+    pub const INCOMPLETE: u16 = 1 << 9;
+    pub const VARIABLE_FLAGS: u16 = 1 << 10;
+
+    pub const NAMES: &[(u16, &str)] = &[
+        (RO, "RO"),
+        (RW, "RW"),
+        (OW, "OW"),
+        (RM, "RM"),
+        (ACCESS, "access"),
+        (UPDATE, "update"),
+        (INSERT, "insert"),
+        (DELETE, "delete"),
+        (NOT_KEY, "not_key"),
+        (INCOMPLETE, "incomplete"),
+        (VARIABLE_FLAGS, "variable_flags"),
+    ];
+}
+
+/// Where keys stand among the arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySpec {
+    pub begin: Begin,
+    pub find: Find,
+    /// Bits of [`key_flag`].
+    pub flags: u16,
+}
+
+/// Where the search for keys begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At this argument.
+    Index(u16),
+    /// After this word, sought from argument `from` on (from the end if below zero).
+    Keyword { word: &'static str, from: i16 },
+    Unknown,
+}
+
+/// How keys go on from where the search began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// Up to `last` (relative to the beginning; below zero: from the end of the arguments), every
+    /// `step`-th; `limit` divides what is left (2: the first half), 0 and 1 do not.
+    Range { last: i16, step: u16, limit: u16 },
+    /// A count stands at `count` after the beginning, the first key at `first`.
+    Count { count: u16, first: u16, step: u16 },
+    Unknown,
+}
+
+impl KeySpec {
+    /// Keys at argument `first` up to `last` (relative to `first`, or from the end) with a `step`.
+    pub const fn range(first: u16, last: i16, step: u16, flags: u16) -> Self {
+        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags }
+    }
+
+    /// One key at argument `index`.
+    pub const fn one(index: u16, flags: u16) -> Self {
+        KeySpec::range(index, 0, 1, flags)
+    }
+}
