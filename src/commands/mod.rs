@@ -17,6 +17,9 @@ mod table;
 use crate::error::CommandError;
 use crate::keyspace::{Key, Keyspace, Moved};
 use crate::resp::{Args, Reply};
+use crate::runtime::engine::Token;
+use crate::session::Session;
+use crate::shard::{Report, Shard};
 use crate::transaction::PlanFunction;
 
 pub use table::{CommandId, CommandTable};
@@ -42,9 +45,62 @@ pub struct Data<'a> {
     pub string_bytes_max: usize,
 }
 
+/// A command on the session or the server: runs on the shard of the connection.
+pub type HereFunction = fn(&mut Here<'_>) -> Result<(), CommandError>;
+
+/// What a function may see that runs on the shard of the connection.
+pub struct Here<'a> {
+    pub shard: &'a mut Shard,
+    pub table: &'a CommandTable,
+    /// The session of the client.
+    pub token: Token,
+    pub args: Args<'a>,
+    pub reply: Reply<'a>,
+}
+
+impl Here<'_> {
+    /// The session of the client. It exists as long as one of its commands runs.
+    pub fn session(&mut self) -> &mut Session {
+        self.shard.sessions.current(self.token)
+    }
+}
+
+/// One shard's share of a command that asks all of them.
+pub type PartFunction = fn(&mut Part<'_>) -> Report;
+
+/// What a share of a command may see.
+pub struct Part<'a> {
+    pub shard: &'a mut Shard,
+    pub table: &'a CommandTable,
+    pub args: Args<'a>,
+    /// The client that asks, which may be connected to another shard.
+    pub client_id: u64,
+    pub client_resp3: bool,
+}
+
+/// What comes of looking at a command before all shards are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Ask them.
+    Gather,
+    /// No need: the reply is written.
+    Answered,
+}
+
+/// Judges the arguments before any shard is asked.
+pub type CheckFunction = fn(&mut Here<'_>) -> Result<Next, CommandError>;
+
+/// Makes one reply of the shards' reports, which are in the order of the shards.
+pub type MergeFunction = fn(&mut Here<'_>, Vec<Report>) -> Result<(), CommandError>;
+
 /// Where and how a command runs.
 #[derive(Clone, Copy)]
 pub enum Run {
+    /// On the shard of the connection, with its session; touches no data.
+    Here(HereFunction),
+    /// On every shard, about the shard itself: `check` at the connection, `part` everywhere, then `merge`
+    /// at the connection again.
+    Gather { check: CheckFunction, part: PartFunction, merge: MergeFunction },
     /// On the shard that owns its one key.
     OneShard(DataFunction),
     /// On every shard that owns one of its keys (or on all), each with its share of the arguments; the

@@ -4,6 +4,7 @@ pub mod args;
 pub mod number;
 pub mod parse;
 pub mod reply;
+pub mod scan;
 
 pub use args::{Args, Span};
 pub use reply::Reply;

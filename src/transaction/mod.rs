@@ -7,6 +7,8 @@ use crate::error::CommandError;
 use crate::keyspace::Moved;
 use crate::resp::{Args, Reply};
 
+pub use crate::shard::Route;
+
 /// Called before the first hop (`hop == 0`, no results) and after each: pushes the work of the next hop,
 /// or pushes none and has written the reply.
 pub type PlanFunction = fn(&mut Plan<'_>) -> Result<(), CommandError>;
@@ -40,39 +42,4 @@ pub struct StepResult {
     /// The reply of the step, encoded.
     pub reply: Vec<u8>,
     pub moved: Option<Moved>,
-}
-
-/// Which shard owns a key: contiguous ranges of hash slots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
-    shards: usize,
-}
-
-impl Route {
-    pub fn new(shards: usize) -> Self {
-        assert!((1..=1024).contains(&shards), "between 1 and 1024 shards");
-        Route { shards }
-    }
-
-    pub fn shards(self) -> usize {
-        self.shards
-    }
-
-    /// The shard that owns `key`.
-    #[inline(always)]
-    pub fn shard_of(self, key: &[u8]) -> usize {
-        if self.shards == 1 { 0 } else { self.shard_of_slot(crate::keyspace::slot::slot_of(key)) }
-    }
-
-    /// The shard that owns hash slot `slot`.
-    #[inline(always)]
-    pub fn shard_of_slot(self, slot: u16) -> usize {
-        (slot as usize * self.shards) >> 14
-    }
-
-    /// The first slot and the number of slots of `shard`.
-    pub fn slots_of(self, shard: usize) -> (u16, u16) {
-        let first = |shard: usize| (shard * 16384).div_ceil(self.shards);
-        (first(shard) as u16, (first(shard + 1) - first(shard)) as u16)
-    }
 }

@@ -1,0 +1,191 @@
+//! The commands that arrived together on one connection, resolved: which record, which key, which shard.
+
+use crate::commands::keyspec::{find_keys, first_key};
+use crate::commands::{Command, CommandId, CommandTable, Run, Split};
+use crate::error::CommandError;
+use crate::keyspace::Key;
+use crate::resp::{Args, Span};
+use crate::session::Frame;
+use crate::shard::Shard;
+
+/// Commands whose buckets are prefetched before the first of them runs: what fits the first-level cache.
+const PREFETCH_WINDOW: usize = 64;
+
+/// Reusable lists for one burst.
+#[derive(Default)]
+pub struct Burst {
+    pub frames: Vec<Frame>,
+    pub spans: Vec<Span>,
+    pub owned: Vec<Vec<u8>>,
+    calls: Vec<Call>,
+}
+
+/// Where a command goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// One shard owns all its keys.
+    Shard(u16),
+    /// The session or the server.
+    Here,
+    /// Several shards.
+    Several,
+    /// It is refused: no such command, or wrong arity.
+    Refused,
+}
+
+/// A resolved command.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// Position in the command table; `u16::MAX`: none.
+    pub command: u16,
+    pub way: Way,
+    /// The hash of the first key, if it goes to one shard.
+    pub hash: u64,
+}
+
+impl Burst {
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.spans.clear();
+        self.owned.clear();
+        self.calls.clear();
+    }
+
+    #[inline(always)]
+    pub fn call(&self, index: usize) -> Call {
+        self.calls[index]
+    }
+
+    /// The arguments of command `index`.
+    #[inline(always)]
+    pub fn args<'a>(&'a mut self, index: usize, bytes: &'a [u8]) -> Args<'a> {
+        let frame = self.frames[index];
+        let first = frame.first_span as usize;
+        Args::new(bytes, &self.spans[first..first + frame.arguments as usize], &mut self.owned)
+    }
+
+    /// Looks up every command, its key and its shard, and starts to fetch the buckets it will need.
+    pub fn resolve(&mut self, bytes: &[u8], shard: &mut Shard, table: &CommandTable, database: usize) {
+        for index in 0..self.frames.len() {
+            let call = resolve(&self.args(index, bytes), shard, table);
+            if index < PREFETCH_WINDOW && call.way == Way::Shard(shard.id as u16) {
+                let key = Key { bytes: &[], hash: call.hash };
+                shard.keyspace.database(database).prefetch_bucket(&key);
+            }
+            self.calls.push(call);
+        }
+    }
+
+    /// Fetches the entries of the commands from `first` on, whose buckets have been fetched, and the
+    /// buckets of those after them.
+    #[inline]
+    pub fn prefetch(&self, first: usize, shard: &mut Shard, database: usize) {
+        let calls = &self.calls[first..];
+        if calls.len() < 2 || !first.is_multiple_of(PREFETCH_WINDOW) {
+            return;
+        }
+        let own = Way::Shard(shard.id as u16);
+        let database = shard.keyspace.database(database);
+        for call in calls.iter().take(PREFETCH_WINDOW).filter(|call| call.way == own) {
+            database.prefetch_entry(&Key { bytes: &[], hash: call.hash });
+        }
+        for call in calls.iter().skip(PREFETCH_WINDOW).take(PREFETCH_WINDOW).filter(|call| call.way == own) {
+            database.prefetch_bucket(&Key { bytes: &[], hash: call.hash });
+        }
+    }
+}
+
+#[inline]
+fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
+    let refused = Call { command: u16::MAX, way: Way::Refused, hash: 0 };
+    let Some(mut id) = table.find(args.get(0)) else { return refused };
+    let mut command = table.get(id);
+    if !command.subcommands.is_empty() && args.len() >= 2 {
+        match table.find_subcommand(id, args.get(1)) {
+            Some(child) => {
+                id = child;
+                command = table.get(child);
+            }
+            None if command.run.is_none() => return refused,
+            None => {}
+        }
+    }
+    if !command.accepts(args.len()) {
+        return Call { command: id.0, ..refused };
+    }
+    let way = match &command.run {
+        Some(run) => way_of(run, command, args, shard),
+        None => Way::Refused,
+    };
+    let hash = match way {
+        Way::Shard(_) => {
+            first_key(command, args).map_or(0, |position| shard.keyspace.hash_of(args.get(position)))
+        }
+        _ => 0,
+    };
+    Call { command: id.0, way, hash }
+}
+
+#[inline(always)]
+fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
+    let route = shard.route;
+    match run {
+        Run::Here(_) | Run::Gather { .. } => Way::Here,
+        _ if route.shards() == 1 => Way::Shard(0),
+        Run::OneShard(_) => {
+            let key = first_key(command, args);
+            Way::Shard(key.map_or(shard.id, |position| route.shard_of(args.get(position))) as u16)
+        }
+        Run::EachShard { split: Split::Everywhere, .. } => Way::Several,
+        Run::EachShard { split: Split::Keys { stride }, .. } => {
+            one_shard((1..args.len()).step_by(*stride), args, shard)
+        }
+        Run::Hops { .. } => {
+            let mut keys = Vec::new();
+            find_keys(command, args, &mut keys);
+            one_shard(keys.iter().map(|key| key.index), args, shard)
+        }
+    }
+}
+
+/// The shard of all these keys, if it is one.
+fn one_shard(positions: impl Iterator<Item = usize>, args: &Args<'_>, shard: &Shard) -> Way {
+    let mut owner = None;
+    for position in positions {
+        let shard = shard.route.shard_of(args.get(position));
+        if *owner.get_or_insert(shard) != shard {
+            return Way::Several;
+        }
+    }
+    owner.map_or(Way::Several, |shard| Way::Shard(shard as u16))
+}
+
+/// Why a command was refused by [`Burst::resolve`].
+#[cold]
+pub fn refusal(call: Call, args: &Args<'_>, table: &CommandTable) -> CommandError {
+    if call.command != u16::MAX {
+        return CommandError::Arity(table.get(CommandId(call.command)).name.into());
+    }
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
+    match table.find(args.get(0)) {
+        Some(container) => CommandError::UnknownSubcommand {
+            name: shown(args.get(1)),
+            container: table.get(container).name.to_uppercase(),
+        },
+        None => {
+            let mut arguments = String::new();
+            for argument in args.iter().skip(1) {
+                if arguments.len() >= SHOWN_BYTES_MAX {
+                    break;
+                }
+                let room = SHOWN_BYTES_MAX - arguments.len();
+                let text = String::from_utf8_lossy(&argument[..argument.len().min(room)]).into_owned();
+                arguments.push_str(&format!("'{text}' "));
+            }
+            CommandError::UnknownCommand { name: shown(args.get(0)), arguments }
+        }
+    }
+}
+
+/// How much of a bad command an error shows.
+const SHOWN_BYTES_MAX: usize = 128;

@@ -1,0 +1,522 @@
+//! One command on several shards: taken apart, run in one or more hops, put together again.
+//!
+//! This is where the coordinator stands: every command that touches more than one shard passes through
+//! [`Dispatcher::run_several`] or [`Dispatcher::gather`], and every reply through
+//! [`Dispatcher::complete`]. A hop's items go into the same batches as everybody else's.
+
+use crate::commands::{Command, CommandId, Here, Merge, Run, Split};
+use crate::error::CommandError;
+use crate::resp::{Args, Reply, Span, scan};
+use crate::runtime::clock::Ticks;
+use crate::runtime::engine::Token;
+use crate::session::ReplyMode;
+use crate::shard::Report;
+use crate::shard::batch::{Batch, Extra, ItemHeader};
+use crate::transaction::{Plan, StepResult, Work};
+
+use super::Dispatcher;
+use super::burst::Burst;
+use super::gate;
+use super::wait::{Kind, PartOf, Wait};
+
+/// The step of an item that is one shard's share of a command; the command is counted where it came from.
+pub const SHARE: u8 = u8::MAX;
+
+/// A command that is under way on several shards.
+pub struct Coordination {
+    command: u16,
+    args: KeptArgs,
+    database: u16,
+    resp3: bool,
+    started: u64,
+    state: State,
+}
+
+enum State {
+    /// Shares of an `EachShard` command; for each key in order, the part that answers for it.
+    Shares { key_parts: Vec<u16> },
+    /// A command of several hops, and how many are done.
+    Hops { done: usize },
+    /// Every shard reports about itself.
+    Gather,
+}
+
+/// Arguments that outlive the buffer they arrived in.
+pub struct KeptArgs {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl KeptArgs {
+    fn keep(args: &Args<'_>) -> Self {
+        let mut kept = KeptArgs { bytes: Vec::new(), spans: Vec::with_capacity(args.len()) };
+        for argument in args.iter() {
+            kept.spans.push(Span::new(kept.bytes.len(), argument.len()));
+            kept.bytes.extend_from_slice(argument);
+        }
+        kept
+    }
+
+    fn args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans, &mut [])
+    }
+}
+
+impl Dispatcher {
+    /// Starts a command whose keys belong to several shards. `true`: it is answered already.
+    pub(super) fn run_several(
+        &mut self,
+        token: Token,
+        bytes: &[u8],
+        burst: &mut Burst,
+        index: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let call = burst.call(index);
+        let command = self.table.get(CommandId(call.command));
+        let session = self.shard.sessions.current(token);
+        session.commands += 1;
+        session.last_command = call.command;
+        let (database, resp3) = (session.database, session.resp3);
+        if let Err(error) = gate::admit(command, self.shard.sessions.current(token), &self.shard) {
+            self.refuse(token, call.command, &error, out);
+            return true;
+        }
+        if !self.shard.monitors.is_empty() {
+            self.feed_monitors(token, command, bytes, burst, index);
+        }
+        let args = burst.args(index, bytes);
+        let mut coordination = Box::new(Coordination {
+            command: call.command,
+            args: KeptArgs::keep(&args),
+            database,
+            resp3,
+            started: Ticks::now(),
+            state: State::Hops { done: 0 },
+        });
+        let parts = match command.run {
+            Some(Run::EachShard { split, .. }) => {
+                let mut key_parts = Vec::new();
+                let parts = self.put_shares(&coordination, split, &mut key_parts);
+                coordination.state = State::Shares { key_parts };
+                parts
+            }
+            Some(Run::Hops { plan, .. }) => {
+                let mut reply = Vec::new();
+                let work = match self.plan(&coordination, plan, Vec::new(), &mut reply) {
+                    Ok(work) if work.is_empty() => {
+                        self.finish_reply(token, &coordination, &reply, out);
+                        return true;
+                    }
+                    Ok(work) => work,
+                    Err(error) => {
+                        self.finish_error(token, &coordination, &error, out);
+                        return true;
+                    }
+                };
+                self.put_work(&coordination, work)
+            }
+            _ => return true,
+        };
+        self.wait_for_command(token, coordination, parts);
+        false
+    }
+
+    /// Asks every shard to report.
+    pub(super) fn gather(&mut self, token: Token, command: u16, args: Args<'_>) {
+        let session = self.shard.sessions.current(token);
+        let header = ItemHeader {
+            command,
+            step: SHARE,
+            resp3: session.resp3,
+            no_touch: false,
+            database: session.database,
+            arguments: args.len() as u32,
+            // A report is about the shard: in place of a key's hash it learns who asks.
+            hash: session.id,
+        };
+        let coordination = Box::new(Coordination {
+            command,
+            args: KeptArgs::keep(&args),
+            database: session.database,
+            resp3: session.resp3,
+            started: Ticks::now(),
+            state: State::Gather,
+        });
+        let parts = (0..self.shard.route.shards())
+            .map(|shard| self.put_share(shard, header, coordination.args.args().iter()))
+            .collect();
+        self.wait_for_command(token, coordination, parts);
+    }
+
+    fn wait_for_command(&mut self, token: Token, coordination: Box<Coordination>, parts: Vec<PartOf>) {
+        let silent = match self.shard.sessions.get(token) {
+            Some(session) => session.reply_mode != ReplyMode::On,
+            None => true,
+        };
+        let wait = Wait { token, outstanding: 0, parts, kind: Kind::Command(coordination), silent };
+        self.start_waiting(token, Box::new(wait));
+    }
+
+    /// Gives every shard its share of the arguments.
+    fn put_shares(
+        &mut self,
+        coordination: &Coordination,
+        split: Split,
+        key_parts: &mut Vec<u16>,
+    ) -> Vec<PartOf> {
+        let header = coordination.share_header();
+        let args = coordination.args.args();
+        let shards = self.shard.route.shards();
+        let stride = match split {
+            Split::Everywhere => {
+                let header = ItemHeader { arguments: args.len() as u32, ..header };
+                return (0..shards).map(|shard| self.put_share(shard, header, args.iter())).collect();
+            }
+            Split::Keys { stride } => stride,
+        };
+        let mut by_shard: Vec<Vec<usize>> = vec![Vec::new(); shards];
+        let mut owners = Vec::new();
+        for position in (1..args.len()).step_by(stride) {
+            let owner = self.shard.route.shard_of(args.get(position));
+            by_shard[owner].push(position);
+            owners.push(owner);
+        }
+        let mut part_of_shard = vec![0u16; shards];
+        let mut parts = Vec::new();
+        for (shard, positions) in by_shard.iter().enumerate().filter(|(_, positions)| !positions.is_empty()) {
+            part_of_shard[shard] = parts.len() as u16;
+            let count = 1 + positions.len() * stride;
+            let hash = self.shard.keyspace.hash_of(args.get(positions[0]));
+            let header = ItemHeader { arguments: count as u32, hash, ..header };
+            let groups = positions.iter().flat_map(|&first| first..(first + stride).min(args.len()));
+            let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
+            parts.push(self.put_share(shard, header, words));
+        }
+        key_parts.extend(owners.iter().map(|&owner| part_of_shard[owner]));
+        parts
+    }
+
+    fn put_share<'b>(
+        &mut self,
+        shard: usize,
+        header: ItemHeader,
+        words: impl Iterator<Item = &'b [u8]>,
+    ) -> PartOf {
+        let number = self.batches.open_for(self.shard.id, shard);
+        let batch = self.batches.batch_mut(number);
+        let part = PartOf { batch: number, first: batch.count(), count: 1 };
+        let mut writer = batch.begin(header);
+        words.for_each(|word| writer.argument(word));
+        part
+    }
+
+    fn put_work(&mut self, coordination: &Coordination, work: Vec<Work>) -> Vec<PartOf> {
+        let header = coordination.share_header();
+        let mut parts = Vec::with_capacity(work.len());
+        for task in work {
+            let hash = task.args.get(1).map_or(0, |key| self.shard.keyspace.hash_of(key));
+            let header =
+                ItemHeader { step: task.step as u8 + 1, arguments: task.args.len() as u32, hash, ..header };
+            let part = self.put_share(task.shard, header, task.args.iter().map(Vec::as_slice));
+            if let Some(moved) = task.moved {
+                self.batches.batch_mut(part.batch).extras_in.push((part.first, Extra::Moved(moved)));
+            }
+            parts.push(part);
+        }
+        parts
+    }
+
+    fn plan(
+        &mut self,
+        coordination: &Coordination,
+        plan: crate::transaction::PlanFunction,
+        results: Vec<StepResult>,
+        reply: &mut Vec<u8>,
+    ) -> Result<Vec<Work>, CommandError> {
+        let State::Hops { done } = coordination.state else { return Ok(Vec::new()) };
+        let mut plan_state = Plan {
+            args: coordination.args.args(),
+            database: coordination.database as usize,
+            hop: done,
+            route: self.shard.route,
+            results,
+            work: Vec::new(),
+            reply: Reply::new(reply, coordination.resp3),
+        };
+        plan(&mut plan_state)?;
+        Ok(plan_state.work)
+    }
+
+    /// A batch is back: whoever waited only for it goes on.
+    pub(super) fn complete(&mut self, batch: Box<Batch>) {
+        let number = batch.number;
+        let waits = self.batches.give_back(batch);
+        for &wait in &waits {
+            if let Some(wait) = self.waits.batch_came(wait) {
+                self.finish(wait);
+            }
+        }
+        self.batches.return_waits(number, waits);
+    }
+
+    fn finish(&mut self, mut wait: Box<Wait>) {
+        let token = wait.token;
+        let mut out = match self.shard.sessions.get(token) {
+            Some(session) => {
+                session.waiting = None;
+                self.shard.sessions.take_output(token)
+            }
+            // The client is gone; what was begun is finished all the same.
+            None => Vec::new(),
+        };
+        let mark = out.len();
+        let silent = wait.silent;
+        match &mut wait.kind {
+            Kind::Burst(order) => {
+                self.collect_replies(&wait.parts, order, &mut out);
+                self.report_slow_items(token, &wait.parts);
+                self.release(&wait.parts);
+                self.waits.recycle(wait);
+            }
+            Kind::Command(_) => {
+                let Wait { parts, kind: Kind::Command(coordination), .. } = *wait else { return };
+                if !self.finish_command(token, coordination, parts, &mut out) {
+                    if self.shard.sessions.get(token).is_some() {
+                        self.shard.sessions.put_output(token, out);
+                    }
+                    return;
+                }
+            }
+        }
+        if silent {
+            out.truncate(mark);
+        }
+        if self.shard.sessions.get(token).is_some() {
+            self.shard.sessions.put_output(token, out);
+            self.resumable.push(token);
+        }
+    }
+
+    /// Appends the replies of a burst in the order of its requests.
+    fn collect_replies(&mut self, parts: &[PartOf], order: &[u16], out: &mut Vec<u8>) {
+        if let [part] = parts {
+            let batch = self.batches.batch_mut(part.batch);
+            out.extend_from_slice(batch.replies_of(part.first, part.first + part.count));
+            return;
+        }
+        let mut next: Vec<u32> = parts.iter().map(|part| part.first).collect();
+        for &part in order {
+            let item = &mut next[part as usize];
+            out.extend_from_slice(self.batches.batch_mut(parts[part as usize].batch).reply(*item));
+            *item += 1;
+        }
+    }
+
+    fn release(&mut self, parts: &[PartOf]) {
+        for part in parts {
+            self.batches.release(part.batch);
+        }
+    }
+
+    /// The replies of all shards are there: the command's reply, or its next hop (`false`).
+    fn finish_command(
+        &mut self,
+        token: Token,
+        mut coordination: Box<Coordination>,
+        parts: Vec<PartOf>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let command = self.table.get(CommandId(coordination.command));
+        match (&mut coordination.state, command.run) {
+            (State::Shares { key_parts }, Some(Run::EachShard { merge, .. })) => {
+                let key_parts = std::mem::take(key_parts);
+                let replies: Vec<&[u8]> = parts.iter().map(|part| self.batches.reply(part)).collect();
+                let mut reply = Vec::new();
+                let merged = merge_replies(merge, &replies, &key_parts, &mut reply);
+                self.release(&parts);
+                debug_assert!(merged.is_some(), "shards answer with whole replies");
+                self.finish_reply(token, &coordination, &reply, out);
+                true
+            }
+            (State::Hops { done }, Some(Run::Hops { plan, .. })) => {
+                *done += 1;
+                let results = self.take_results(&parts);
+                self.release(&parts);
+                let mut reply = Vec::new();
+                match self.plan(&coordination, plan, results, &mut reply) {
+                    Ok(work) if work.is_empty() => {
+                        self.finish_reply(token, &coordination, &reply, out);
+                        true
+                    }
+                    Ok(work) => {
+                        let parts = self.put_work(&coordination, work);
+                        self.wait_for_command(token, coordination, parts);
+                        false
+                    }
+                    Err(error) => {
+                        self.finish_error(token, &coordination, &error, out);
+                        true
+                    }
+                }
+            }
+            (State::Gather, Some(Run::Gather { merge, .. })) => {
+                let mut reports = Vec::with_capacity(parts.len());
+                for part in &parts {
+                    match self.batches.batch_mut(part.batch).take_extra(part.first) {
+                        Some(Extra::Report(report)) => reports.push(*report),
+                        _ => reports.push(Report::Done),
+                    }
+                }
+                self.release(&parts);
+                if self.shard.sessions.get(token).is_none() {
+                    return true;
+                }
+                let mut reply = Vec::new();
+                let mut here = Here {
+                    shard: &mut self.shard,
+                    table: &self.table,
+                    token,
+                    args: coordination.args.args(),
+                    reply: Reply::new(&mut reply, coordination.resp3),
+                };
+                match merge(&mut here, reports) {
+                    Ok(()) => self.finish_reply(token, &coordination, &reply, out),
+                    Err(error) => self.finish_error(token, &coordination, &error, out),
+                }
+                true
+            }
+            _ => {
+                self.release(&parts);
+                true
+            }
+        }
+    }
+
+    fn take_results(&mut self, parts: &[PartOf]) -> Vec<StepResult> {
+        let mut results = Vec::with_capacity(parts.len());
+        for part in parts {
+            let batch = self.batches.batch_mut(part.batch);
+            let moved = match batch.take_extra(part.first) {
+                Some(Extra::Moved(moved)) => Some(moved),
+                _ => None,
+            };
+            let reply = batch.reply(part.first).to_vec();
+            results.push(StepResult { shard: batch.target as usize, reply, moved });
+        }
+        results
+    }
+
+    fn finish_reply(&mut self, token: Token, coordination: &Coordination, reply: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(reply);
+        let ticks = Ticks::now().wrapping_sub(coordination.started);
+        self.shard.metrics.ran(coordination.command, ticks);
+        if ticks > self.shard.slow_ticks {
+            let command = self.table.get(CommandId(coordination.command));
+            self.shard.observe_slow(token, command, &coordination.args.args(), ticks);
+        }
+    }
+
+    fn finish_error(
+        &mut self,
+        token: Token,
+        coordination: &Coordination,
+        error: &CommandError,
+        out: &mut Vec<u8>,
+    ) {
+        let message = error.message();
+        let mut reply = Vec::new();
+        Reply::new(&mut reply, false).error_line(&message);
+        self.shard.metrics.error_replied(&message);
+        self.shard.metrics.commands[coordination.command as usize].failed += 1;
+        self.finish_reply(token, coordination, &reply, out);
+    }
+
+    /// Items that took long on another shard, told here, where the client is known.
+    fn report_slow_items(&mut self, token: Token, parts: &[PartOf]) {
+        for part in parts {
+            let batch = self.batches.batch_mut(part.batch);
+            if batch.slow.is_empty() {
+                continue;
+            }
+            let items = part.first..part.first + part.count;
+            let slow: Vec<(u32, u64)> = batch.slow.iter().filter(|(item, _)| items.contains(item)).copied().collect();
+            for (item, ticks) in slow {
+                let mut spans = Vec::new();
+                let mut position = 0;
+                let mut found = None;
+                for _ in 0..=item {
+                    spans.clear();
+                    let Some((header, next)) = batch.read(position, &mut spans) else { break };
+                    found = Some(header);
+                    position = next;
+                }
+                let Some(header) = found else { continue };
+                let command: &'static Command = self.table.get(CommandId(header.command));
+                let batch = self.batches.batch_mut(part.batch);
+                let (bytes, owned, _) = batch.parts();
+                self.shard.observe_slow(token, command, &Args::new(bytes, &spans, owned), ticks);
+            }
+            // Borrowed anew: observing needs the shard.
+            let batch = self.batches.batch_mut(part.batch);
+            batch.slow.retain(|(item, _)| !items.contains(item));
+        }
+    }
+}
+
+impl Coordination {
+    fn share_header(&self) -> ItemHeader {
+        ItemHeader {
+            command: self.command,
+            step: SHARE,
+            resp3: self.resp3,
+            no_touch: false,
+            database: self.database,
+            arguments: 0,
+            hash: 0,
+        }
+    }
+}
+
+/// One reply out of those of the shards; the first error counts. `None` if a reply is not whole.
+fn merge_replies(merge: Merge, replies: &[&[u8]], key_parts: &[u16], out: &mut Vec<u8>) -> Option<()> {
+    if let Some(error) = replies.iter().find(|reply| reply.first() == Some(&b'-')) {
+        out.extend_from_slice(error);
+        return Some(());
+    }
+    match merge {
+        Merge::Sum => {
+            let mut sum = 0i64;
+            for reply in replies {
+                sum += scan::header(reply, 0)?.1;
+            }
+            Reply::new(out, false).integer(sum);
+        }
+        Merge::Ok => out.extend_from_slice(replies.first()?),
+        Merge::Interleave => {
+            Reply::new(out, false).array(key_parts.len());
+            let mut positions = Vec::with_capacity(replies.len());
+            for reply in replies {
+                positions.push(scan::header(reply, 0)?.2);
+            }
+            for &part in key_parts {
+                let position = &mut positions[part as usize];
+                let reply = replies[part as usize];
+                let end = scan::end_of_reply(reply, *position)?;
+                out.extend_from_slice(&reply[*position..end]);
+                *position = end;
+            }
+        }
+        Merge::Concatenate => {
+            let mut count = 0;
+            for reply in replies {
+                count += scan::header(reply, 0)?.1;
+            }
+            Reply::new(out, false).array(count as usize);
+            for reply in replies {
+                out.extend_from_slice(&reply[scan::header(reply, 0)?.2..]);
+            }
+        }
+    }
+    Some(())
+}

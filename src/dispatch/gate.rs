@@ -1,0 +1,28 @@
+//! What a command has to pass before it runs, as a list.
+
+use crate::commands::{Command, flag};
+use crate::error::CommandError;
+use crate::session::Session;
+use crate::shard::Shard;
+
+/// Whether `command` may run now for this session.
+#[inline(always)]
+pub fn admit(command: &Command, session: &Session, shard: &Shard) -> Result<(), CommandError> {
+    if !session.authenticated && command.flags & flag::NO_AUTH == 0 {
+        return Err(CommandError::NoAuth);
+    }
+    if shard.out_of_memory && command.flags & flag::DENYOOM != 0 {
+        return Err(CommandError::OutOfMemory);
+    }
+    Ok(())
+}
+
+/// Whether `command` has to wait for the end of CLIENT PAUSE.
+#[inline(always)]
+pub fn is_paused(command: &Command, shard: &Shard) -> bool {
+    match shard.pause {
+        None => false,
+        Some(pause) if pause.until_ms <= shard.now_ms() => false,
+        Some(pause) => !pause.writes_only || command.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0,
+    }
+}

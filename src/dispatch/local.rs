@@ -1,0 +1,366 @@
+//! Running a burst: commands of this shard in place, the others into batches.
+//!
+//! A stretch of single-shard commands is judged as a whole: if this shard owns all their keys they run
+//! where they stand, with their replies going straight to the connection. If not, the stretch is taken
+//! apart by shard and the connection waits for all of them; this is the place where a coordinator orders
+//! the stretch as one transaction. Everything else (the session's own commands, commands over several
+//! shards) runs alone, when the replies before it are there.
+
+use crate::commands::{Command, CommandId, Data, Here, Next, Run};
+use crate::error::CommandError;
+use crate::resp::Reply;
+use crate::runtime::clock::Ticks;
+use crate::runtime::engine::Token;
+use crate::session::{ReplyMode, Session};
+use crate::shard::batch::ItemHeader;
+
+use super::burst::{self, Burst, Way};
+use super::wait::{Kind, PartOf};
+use super::{Dispatcher, gate};
+
+/// How far a burst came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// Every command has run.
+    All,
+    /// The connection waits (for other shards, or the end of a pause) from this command on.
+    Until(usize),
+}
+
+impl Dispatcher {
+    /// Runs the commands of `burst`, which were read from `bytes`, for the session `token`. The session
+    /// exists and waits for nothing.
+    pub fn serve(&mut self, token: Token, bytes: &[u8], burst: &mut Burst) -> Served {
+        let session = self.shard.sessions.current(token);
+        session.last_interaction_ms = self.shard.keyspace.now();
+        let database = session.database as usize;
+        let mut out = self.shard.sessions.take_output(token);
+        burst.resolve(bytes, &mut self.shard, &self.table, database);
+        let served = self.run_burst(token, bytes, burst, &mut out);
+        self.shard.sessions.put_output(token, out);
+        served
+    }
+
+    fn run_burst(&mut self, token: Token, bytes: &[u8], burst: &mut Burst, out: &mut Vec<u8>) -> Served {
+        let count = burst.frames.len();
+        let mut index = 0;
+        while index < count {
+            let call = burst.call(index);
+            if self.must_pause(call.command) {
+                self.shard.sessions.current(token).paused = true;
+                self.shard.paused.push(token);
+                return Served::Until(index);
+            }
+            match call.way {
+                Way::Shard(_) => {
+                    let end = self.stretch(burst, index);
+                    let own = Way::Shard(self.shard.id as u16);
+                    if (index..end).all(|position| burst.call(position).way == own) {
+                        self.run_stretch(token, bytes, burst, index..end, out);
+                        index = end;
+                    } else {
+                        self.send_stretch(token, bytes, burst, index..end);
+                        return Served::Until(end);
+                    }
+                }
+                Way::Here => {
+                    if !self.run_here(token, bytes, burst, index, out) {
+                        return Served::Until(index + 1);
+                    }
+                    index += 1;
+                }
+                Way::Several => {
+                    if !self.run_several(token, bytes, burst, index, out) {
+                        return Served::Until(index + 1);
+                    }
+                    index += 1;
+                }
+                Way::Refused => {
+                    let error = burst::refusal(call, &burst.args(index, bytes), &self.table);
+                    self.refuse(token, call.command, &error, out);
+                    index += 1;
+                }
+            }
+            if self.shard.sessions.current(token).closing {
+                return Served::All;
+            }
+        }
+        Served::All
+    }
+
+    #[inline(always)]
+    fn must_pause(&self, command: u16) -> bool {
+        self.shard.pause.is_some()
+            && command != u16::MAX
+            && gate::is_paused(self.table.get(CommandId(command)), &self.shard)
+    }
+
+    /// Where the stretch of single-shard commands that begins at `first` ends.
+    fn stretch(&self, burst: &Burst, first: usize) -> usize {
+        let mut end = first + 1;
+        while end < burst.frames.len()
+            && matches!(burst.call(end).way, Way::Shard(_))
+            && !self.must_pause(burst.call(end).command)
+        {
+            end += 1;
+        }
+        end
+    }
+
+    /// Runs single-shard commands of this shard, replies to `out`.
+    fn run_stretch(
+        &mut self,
+        token: Token,
+        bytes: &[u8],
+        burst: &mut Burst,
+        stretch: std::ops::Range<usize>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut started = Ticks::now();
+        let session = self.shard.sessions.current(token);
+        session.commands += stretch.len() as u64;
+        session.last_command = burst.call(stretch.end - 1).command;
+        let (database, resp3) = (session.database as usize, session.resp3);
+        let reply_mode = session.reply_mode;
+        self.shard.keyspace.set_no_touch(session.no_touch);
+        for index in stretch {
+            let call = burst.call(index);
+            burst.prefetch(index, &mut self.shard, database);
+            let command = self.table.get(CommandId(call.command));
+            let session = self.shard.sessions.current(token);
+            if let Err(error) = gate::admit(command, session, &self.shard) {
+                self.refuse(token, call.command, &error, out);
+                continue;
+            }
+            if !self.shard.monitors.is_empty() {
+                self.feed_monitors(token, command, bytes, burst, index);
+            }
+            let mark = out.len();
+            let shard = &mut self.shard;
+            let mut data = Data {
+                keyspace: &mut shard.keyspace,
+                database,
+                args: burst.args(index, bytes),
+                key_hash: call.hash,
+                reply: Reply::new(out, resp3),
+                moved: None,
+                string_bytes_max: shard.config.proto_max_bulk_len as usize,
+            };
+            if let Err(error) = data_function(command)(&mut data) {
+                out.truncate(mark);
+                self.fail(call.command, &error, &mut Reply::new(out, resp3));
+            }
+            let ended = Ticks::now();
+            let ticks = ended.wrapping_sub(started);
+            started = ended;
+            self.shard.metrics.ran(call.command, ticks);
+            if ticks > self.shard.slow_ticks {
+                let args = burst.args(index, bytes);
+                self.shard.observe_slow(token, command, &args, ticks);
+            }
+            if reply_mode != ReplyMode::On {
+                let session = self.shard.sessions.current(token);
+                settle_reply(session, mark, out);
+            }
+        }
+    }
+
+    /// Puts single-shard commands into the batches of their shards; the session waits for them.
+    fn send_stretch(
+        &mut self,
+        token: Token,
+        bytes: &[u8],
+        burst: &mut Burst,
+        stretch: std::ops::Range<usize>,
+    ) {
+        let mut wait = self.waits.new_burst(token);
+        let Kind::Burst(order) = &mut wait.kind else { return };
+        let session = self.shard.sessions.current(token);
+        session.commands += stretch.len() as u64;
+        session.last_command = burst.call(stretch.end - 1).command;
+        wait.silent = session.reply_mode != ReplyMode::On;
+        let header = ItemHeader {
+            command: 0,
+            step: 0,
+            resp3: session.resp3,
+            no_touch: session.no_touch,
+            database: session.database,
+            arguments: 0,
+            hash: 0,
+        };
+        for index in stretch {
+            let call = burst.call(index);
+            let command = self.table.get(CommandId(call.command));
+            let session = self.shard.sessions.current(token);
+            // What is refused is answered in its place like everything else, hence by an item of its own.
+            let admitted = gate::admit(command, session, &self.shard);
+            let target = match (call.way, &admitted) {
+                (Way::Shard(target), Ok(())) => target as usize,
+                _ => self.shard.id,
+            };
+            if !self.shard.monitors.is_empty() && admitted.is_ok() {
+                self.feed_monitors(token, command, bytes, burst, index);
+            }
+            let number = self.batches.open_for(self.shard.id, target);
+            let batch = self.batches.batch_mut(number);
+            let part = match wait.parts.iter().position(|part| part.batch == number) {
+                Some(part) => part,
+                None => {
+                    wait.parts.push(PartOf { batch: number, first: batch.count(), count: 0 });
+                    wait.parts.len() - 1
+                }
+            };
+            wait.parts[part].count += 1;
+            order.push(part as u16);
+            if let Err(error) = admitted {
+                let message = error.message().into_owned();
+                let refused = ItemHeader { command: u16::MAX, arguments: 1, ..header };
+                batch.begin(refused).argument(message.as_bytes());
+                self.shard.metrics.commands[call.command as usize].rejected += 1;
+                continue;
+            }
+            let args = burst.args(index, bytes);
+            let item =
+                ItemHeader { command: call.command, arguments: args.len() as u32, hash: call.hash, ..header };
+            put_item(batch, item, args);
+        }
+        self.start_waiting(token, wait);
+    }
+
+    /// Registers a wait whose items are in open batches.
+    pub(super) fn start_waiting(&mut self, token: Token, mut wait: Box<super::wait::Wait>) {
+        wait.outstanding = wait.parts.len() as u32;
+        let Dispatcher { waits, batches, .. } = self;
+        let (number, wait) = waits.insert(wait);
+        for part in &wait.parts {
+            batches.add_wait(part.batch, number);
+        }
+        if let Some(session) = self.shard.sessions.get(token) {
+            session.waiting = Some(number);
+        }
+    }
+
+    /// Runs a command on the session or the server; `false` if the session has to wait for other shards.
+    fn run_here(
+        &mut self,
+        token: Token,
+        bytes: &[u8],
+        burst: &mut Burst,
+        index: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let call = burst.call(index);
+        let command = self.table.get(CommandId(call.command));
+        let started = Ticks::now();
+        let session = self.shard.sessions.current(token);
+        session.commands += 1;
+        session.last_command = call.command;
+        let resp3 = session.resp3;
+        let session = self.shard.sessions.current(token);
+        if let Err(error) = gate::admit(command, session, &self.shard) {
+            self.refuse(token, call.command, &error, out);
+            return true;
+        }
+        if !self.shard.monitors.is_empty() {
+            self.feed_monitors(token, command, bytes, burst, index);
+        }
+        let mark = out.len();
+        let mut here = Here {
+            shard: &mut self.shard,
+            table: &self.table,
+            token,
+            args: burst.args(index, bytes),
+            reply: Reply::new(out, resp3),
+        };
+        let result = match command.run {
+            Some(Run::Here(function)) => function(&mut here).map(|()| Next::Answered),
+            Some(Run::Gather { check, .. }) => check(&mut here),
+            _ => Ok(Next::Answered),
+        };
+        match result {
+            Ok(Next::Answered) => {}
+            Ok(Next::Gather) => {
+                self.gather(token, call.command, burst.args(index, bytes));
+                return false;
+            }
+            Err(error) => {
+                out.truncate(mark);
+                self.fail(call.command, &error, &mut Reply::new(out, resp3));
+            }
+        }
+        let ticks = Ticks::now().wrapping_sub(started);
+        self.shard.metrics.ran(call.command, ticks);
+        if ticks > self.shard.slow_ticks {
+            let args = burst.args(index, bytes);
+            self.shard.observe_slow(token, command, &args, ticks);
+        }
+        let session = self.shard.sessions.current(token);
+        settle_reply(session, mark, out);
+        true
+    }
+
+    /// A command that did not get as far as running.
+    #[cold]
+    pub(super) fn refuse(&mut self, token: Token, command: u16, error: &CommandError, out: &mut Vec<u8>) {
+        let mark = out.len();
+        let message = error.message();
+        Reply::new(out, false).error_line(&message);
+        self.shard.metrics.error_replied(&message);
+        if let Some(stats) = self.shard.metrics.commands.get_mut(command as usize) {
+            stats.rejected += 1;
+        }
+        settle_reply(self.shard.sessions.current(token), mark, out);
+    }
+
+    /// A command that ran into an error.
+    #[cold]
+    fn fail(&mut self, command: u16, error: &CommandError, reply: &mut Reply<'_>) {
+        let message = error.message();
+        reply.error_line(&message);
+        self.shard.metrics.error_replied(&message);
+        self.shard.metrics.commands[command as usize].failed += 1;
+    }
+}
+
+/// The function of a command whose keys all belong to one shard.
+#[inline(always)]
+pub(super) fn data_function(command: &Command) -> crate::commands::DataFunction {
+    match command.run {
+        Some(Run::OneShard(function)) => function,
+        Some(Run::EachShard { part, .. }) => part,
+        Some(Run::Hops { whole, .. }) => whole,
+        _ => |_| Err(CommandError::Syntax),
+    }
+}
+
+/// Encodes a command with its arguments; big ones move.
+pub(super) fn put_item(
+    batch: &mut crate::shard::batch::Batch,
+    header: ItemHeader,
+    mut args: crate::resp::Args<'_>,
+) {
+    let mut writer = batch.begin(header);
+    for position in 0..args.len() {
+        if args.is_owned(position) {
+            writer.owned_argument(args.take(position));
+        } else {
+            writer.argument(args.get(position));
+        }
+    }
+}
+
+/// Drops the reply written since `mark` if the client does not want it (CLIENT REPLY).
+fn settle_reply(session: &mut Session, mark: usize, out: &mut Vec<u8>) {
+    match session.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => out.truncate(mark),
+        ReplyMode::SkipNext => {
+            out.truncate(mark);
+            session.reply_mode = ReplyMode::Skip;
+        }
+        ReplyMode::Skip => {
+            out.truncate(mark);
+            session.reply_mode = ReplyMode::On;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Running the batch of another shard (or this shard's own share of a mixed burst).
+
+use crate::commands::{CommandId, Data, DataFunction, Part, Run};
+use crate::error::CommandError;
+use crate::keyspace::Key;
+use crate::resp::{Args, Reply, Span};
+use crate::runtime::clock::Ticks;
+use crate::shard::batch::{Batch, Extra, ItemHeader};
+
+use super::Dispatcher;
+
+/// Reusable lists for one batch.
+#[derive(Default)]
+pub struct Executor {
+    items: Vec<(ItemHeader, u32)>,
+    spans: Vec<Span>,
+}
+
+/// Items whose buckets and entries are fetched ahead.
+const PREFETCH_WINDOW: usize = 64;
+
+impl Dispatcher {
+    /// Runs every item of a batch and fills in the replies.
+    pub(super) fn execute(&mut self, mut batch: Box<Batch>) -> Box<Batch> {
+        let mut executor = std::mem::take(&mut self.executor);
+        executor.items.clear();
+        executor.spans.clear();
+        let mut position = 0;
+        loop {
+            let first_span = executor.spans.len() as u32;
+            let Some((header, next)) = batch.read(position, &mut executor.spans) else { break };
+            executor.items.push((header, first_span));
+            position = next;
+        }
+        for window in (0..executor.items.len()).step_by(PREFETCH_WINDOW) {
+            let end = (window + PREFETCH_WINDOW).min(executor.items.len());
+            self.prefetch(&executor.items[window..end]);
+            for number in window..end {
+                let (header, first) = executor.items[number];
+                let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
+                self.execute_item(&mut batch, number as u32, header, spans);
+                batch.end_reply();
+            }
+        }
+        self.executor = executor;
+        batch
+    }
+
+    fn prefetch(&mut self, items: &[(ItemHeader, u32)]) {
+        if items.len() < 2 {
+            return;
+        }
+        let keyspace = &mut self.shard.keyspace;
+        for (header, _) in items {
+            let key = Key { bytes: &[], hash: header.hash };
+            keyspace.database(header.database as usize).prefetch_bucket(&key);
+        }
+        for (header, _) in items {
+            let key = Key { bytes: &[], hash: header.hash };
+            keyspace.database(header.database as usize).prefetch_entry(&key);
+        }
+    }
+
+    fn execute_item(&mut self, batch: &mut Batch, number: u32, header: ItemHeader, spans: &[Span]) {
+        let started = Ticks::now();
+        let moved = match batch.take_extra_in(number) {
+            Some(Extra::Moved(moved)) => Some(moved),
+            _ => None,
+        };
+        let (bytes, owned, replies) = batch.parts();
+        let args = Args::new(bytes, spans, owned);
+        if header.command == u16::MAX {
+            // Refused where it came from; the text is its argument.
+            let text = String::from_utf8_lossy(args.get(0)).into_owned();
+            Reply::new(replies, header.resp3).error_line(&text);
+            self.shard.metrics.error_replied(&text);
+            return;
+        }
+        let command = self.table.get(CommandId(header.command));
+        let function: DataFunction = match command.run {
+            Some(Run::OneShard(function)) => function,
+            Some(Run::EachShard { part, .. }) => part,
+            // Step 0 is the whole command, for when one shard owns all its keys.
+            Some(Run::Hops { whole, .. }) if header.step == 0 => whole,
+            Some(Run::Hops { steps, .. }) => steps[header.step as usize - 1],
+            Some(Run::Gather { part, .. }) => {
+                let report = part(&mut Part {
+                    shard: &mut self.shard,
+                    table: &self.table,
+                    args,
+                    client_id: header.hash,
+                    client_resp3: header.resp3,
+                });
+                batch.extras_out.push((number, Extra::Report(Box::new(report))));
+                return;
+            }
+            Some(Run::Here(_)) | None => return,
+        };
+        let mark = replies.len();
+        self.shard.keyspace.set_no_touch(header.no_touch);
+        let mut data = Data {
+            keyspace: &mut self.shard.keyspace,
+            database: header.database as usize,
+            args,
+            key_hash: header.hash,
+            reply: Reply::new(replies, header.resp3),
+            moved,
+            string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
+        };
+        let result = function(&mut data);
+        let moved = data.moved.take();
+        if let Err(error) = result {
+            replies.truncate(mark);
+            self.fail_item(header.command, &error, replies);
+        }
+        if let Some(moved) = moved {
+            batch.extras_out.push((number, Extra::Moved(moved)));
+        }
+        if header.step != 0 {
+            // A share of a command: the command as a whole is counted where it came from.
+            return;
+        }
+        let ticks = Ticks::now().wrapping_sub(started);
+        self.shard.metrics.ran(header.command, ticks);
+        if ticks > self.shard.slow_ticks {
+            batch.slow.push((number, ticks));
+        }
+    }
+
+    #[cold]
+    fn fail_item(&mut self, command: u16, error: &CommandError, replies: &mut Vec<u8>) {
+        let message = error.message();
+        Reply::new(replies, false).error_line(&message);
+        self.shard.metrics.error_replied(&message);
+        self.shard.metrics.commands[command as usize].failed += 1;
+    }
+}

@@ -1,0 +1,98 @@
+//! Connections that wait for other shards, by number.
+
+use crate::runtime::engine::Token;
+
+use super::command::Coordination;
+
+/// Waits kept for the next use.
+const POOL_MAX: usize = 256;
+
+/// What a connection waits for.
+pub struct Wait {
+    pub token: Token,
+    /// Batches that are not back yet.
+    pub outstanding: u32,
+    /// The batches it has items in.
+    pub parts: Vec<PartOf>,
+    pub kind: Kind,
+    /// Replies are dropped (CLIENT REPLY OFF).
+    pub silent: bool,
+}
+
+/// A stretch of items in a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct PartOf {
+    pub batch: u32,
+    pub first: u32,
+    pub count: u32,
+}
+
+pub enum Kind {
+    /// Single commands: for each, in the order of the requests, the part that its reply is in.
+    Burst(Vec<u16>),
+    /// One command on several shards.
+    Command(Box<Coordination>),
+}
+
+#[derive(Default)]
+pub struct Waits {
+    slots: Vec<Option<Box<Wait>>>,
+    free: Vec<u32>,
+    pool: Vec<Box<Wait>>,
+    count: usize,
+}
+
+impl Waits {
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// An empty burst, with the buffers of an earlier one.
+    pub fn new_burst(&mut self, token: Token) -> Box<Wait> {
+        let mut wait = self.pool.pop().unwrap_or_else(|| {
+            Box::new(Wait {
+                token,
+                outstanding: 0,
+                parts: Vec::new(),
+                kind: Kind::Burst(Vec::new()),
+                silent: false,
+            })
+        });
+        wait.token = token;
+        wait.silent = false;
+        wait
+    }
+
+    /// Registers a wait: its number, and itself in its place.
+    pub fn insert(&mut self, wait: Box<Wait>) -> (u32, &mut Wait) {
+        self.count += 1;
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        (number, self.slots[number as usize].insert(wait))
+    }
+
+    /// One of the batches is back; the whole wait, if it was the last.
+    pub fn batch_came(&mut self, number: u32) -> Option<Box<Wait>> {
+        let wait = self.slots.get_mut(number as usize)?.as_mut()?;
+        wait.outstanding -= 1;
+        if wait.outstanding > 0 {
+            return None;
+        }
+        self.count -= 1;
+        self.free.push(number);
+        self.slots[number as usize].take()
+    }
+
+    /// Keeps the buffers of a finished burst.
+    pub fn recycle(&mut self, mut wait: Box<Wait>) {
+        if let Kind::Burst(order) = &mut wait.kind
+            && self.pool.len() < POOL_MAX
+        {
+            order.clear();
+            wait.parts.clear();
+            self.pool.push(wait);
+        }
+    }
+}

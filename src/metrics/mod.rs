@@ -1,0 +1,110 @@
+//! What is counted while commands run: plain numbers of one shard, added up when somebody asks.
+
+mod histogram;
+
+pub use histogram::Histogram;
+
+/// What INFO commandstats, latencystats and LATENCY HISTOGRAM tell of one command.
+#[derive(Debug, Clone, Default)]
+pub struct CommandStats {
+    /// How often it ran, errors included.
+    pub calls: u64,
+    /// How long it ran in all, in clock ticks.
+    pub ticks: u64,
+    /// Refused before it ran: wrong arity, no permission, out of memory.
+    pub rejected: u64,
+    /// Answered with an error.
+    pub failed: u64,
+    /// How long single calls took, in clock ticks; made by the first call.
+    pub histogram: Option<Box<Histogram>>,
+}
+
+/// The counters of one shard.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// By position in the command table.
+    pub commands: Vec<CommandStats>,
+    /// How often each error code (`ERR`, `WRONGTYPE` …) was replied.
+    pub errors: Vec<(String, u64)>,
+    pub commands_processed: u64,
+    pub connections_received: u64,
+    pub connections_rejected: u64,
+    pub net_input_bytes: u64,
+    pub net_output_bytes: u64,
+    /// Whether [`CommandStats::histogram`] is kept (`latency-tracking`).
+    pub track_latency: bool,
+}
+
+/// Different error codes that are told apart; the rest is counted under the last one.
+const ERROR_CODES_MAX: usize = 128;
+
+impl Metrics {
+    /// For a table of `commands` commands.
+    pub fn new(commands: usize) -> Self {
+        Metrics {
+            commands: vec![CommandStats::default(); commands],
+            errors: Vec::new(),
+            commands_processed: 0,
+            connections_received: 0,
+            connections_rejected: 0,
+            net_input_bytes: 0,
+            net_output_bytes: 0,
+            track_latency: true,
+        }
+    }
+
+    /// A command ran.
+    #[inline(always)]
+    pub fn ran(&mut self, command: u16, ticks: u64) {
+        self.commands_processed += 1;
+        let stats = &mut self.commands[command as usize];
+        stats.calls += 1;
+        stats.ticks += ticks;
+        if self.track_latency {
+            match &mut stats.histogram {
+                Some(histogram) => histogram.record(ticks),
+                None => stats.histogram.insert(Box::default()).record(ticks),
+            }
+        }
+    }
+
+    /// An error was replied; `message` begins with its code.
+    #[cold]
+    pub fn error_replied(&mut self, message: &str) {
+        let code = message.split(' ').next().unwrap_or("ERR");
+        match self.errors.iter_mut().find(|(known, _)| known == code) {
+            Some((_, count)) => *count += 1,
+            None if self.errors.len() < ERROR_CODES_MAX => self.errors.push((code.to_string(), 1)),
+            None => self.errors[ERROR_CODES_MAX - 1].1 += 1,
+        }
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        *self = Metrics { track_latency: self.track_latency, ..Metrics::new(self.commands.len()) };
+    }
+
+    /// Adds the numbers of another shard.
+    pub fn merge(&mut self, other: &Metrics) {
+        for (mine, theirs) in self.commands.iter_mut().zip(&other.commands) {
+            mine.calls += theirs.calls;
+            mine.ticks += theirs.ticks;
+            mine.rejected += theirs.rejected;
+            mine.failed += theirs.failed;
+            if let Some(theirs) = &theirs.histogram {
+                mine.histogram.get_or_insert_default().merge(theirs);
+            }
+        }
+        for (code, count) in &other.errors {
+            match self.errors.iter_mut().find(|(known, _)| known == code) {
+                Some((_, mine)) => *mine += count,
+                None => self.errors.push((code.clone(), *count)),
+            }
+        }
+        self.commands_processed += other.commands_processed;
+        self.connections_received += other.connections_received;
+        self.connections_rejected += other.connections_rejected;
+        self.net_input_bytes += other.net_input_bytes;
+        self.net_output_bytes += other.net_output_bytes;
+    }
+}

@@ -1,0 +1,193 @@
+//! One connection: bytes in, commands run, replies out. Read this first.
+//!
+//! Bytes are looked at where the engine received them. Complete commands go to the dispatcher as one
+//! burst; a cut command is kept in the session until the rest is there ([`Input`](crate::session::Input)).
+//! While a session waits (for other shards, or for the end of a pause) its bytes are only collected.
+//!
+//! ```text
+//!   received ──► waiting, or a cut command pending? ── yes ─► append ─► run_pending (unless waiting)
+//!                     │ no
+//!                     └─► parse in place ─► serve ─► keep the rest
+//! ```
+
+use crate::log;
+use crate::resp::Reply;
+use crate::resp::parse::Limits;
+use crate::runtime::engine::{Chunk, Engine, Token};
+use crate::session::{BURST_COMMANDS_MAX, parse_chunk};
+
+use crate::dispatch::Served;
+
+use super::Plane;
+
+/// A session that waits and has this much pending is not read from until it goes on.
+const PENDING_BYTES_MAX: usize = 1 << 20;
+
+impl<E: Engine> Plane<E> {
+    /// Bytes of a connection have arrived.
+    pub(super) fn received(&mut self, token: Token, chunk: Chunk) {
+        let sessions = &mut self.dispatcher.shard.sessions;
+        let length = chunk.length as u64;
+        match sessions.get(token) {
+            None => {}
+            Some(session) if session.closing => {}
+            Some(session) => {
+                session.bytes_in += length;
+                let waits = session.waiting.is_some() || session.paused;
+                let pending = !session.input.is_empty();
+                self.dispatcher.shard.metrics.net_input_bytes += length;
+                if waits || pending {
+                    self.collect(token, &chunk, waits);
+                } else {
+                    self.run_chunk(token, &chunk);
+                }
+            }
+        }
+        self.engine.release(chunk);
+    }
+
+    /// A session whose replies have come, or whose pause is over, goes on with what is pending.
+    pub(super) fn resume(&mut self, token: Token) {
+        let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
+        if session.waiting.is_none() && !session.closing {
+            self.run_pending(token);
+        }
+        let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
+        if session.held_back && session.input.pending_bytes() < PENDING_BYTES_MAX {
+            session.held_back = false;
+            self.engine.set_receiving(token, true);
+        }
+    }
+
+    /// Adds bytes to what is pending and runs it, unless the session waits.
+    fn collect(&mut self, token: Token, chunk: &Chunk, waits: bool) {
+        let session = self.dispatcher.shard.sessions.current(token);
+        session.input.append(self.engine.bytes(chunk));
+        let pending = session.input.pending_bytes();
+        if !waits {
+            return self.run_pending(token);
+        }
+        if pending > PENDING_BYTES_MAX && !session.held_back {
+            session.held_back = true;
+            self.engine.set_receiving(token, false);
+        }
+    }
+
+    /// Runs the commands of a chunk where they are; the rest is kept.
+    fn run_chunk(&mut self, token: Token, chunk: &Chunk) {
+        let limits = self.limits(token);
+        let bytes = self.engine.bytes(chunk);
+        let burst = &mut self.burst;
+        burst.clear();
+        let parsed = parse_chunk(bytes, &mut burst.frames, &mut burst.spans, &mut burst.owned, limits);
+        let complete_end = burst.frames.last().map_or(0, |frame| frame.end);
+        let served =
+            if burst.frames.is_empty() { Served::All } else { self.dispatcher.serve(token, bytes, burst) };
+        let rest = match (served, &parsed) {
+            (Served::Until(index), _) if index < burst.frames.len() => burst.frames[index].start,
+            (Served::Until(_), Err(_)) => complete_end,
+            (_, Ok(rest)) => rest.start,
+            (Served::All, Err(error)) => {
+                let message = error.message();
+                return self.fail_protocol(token, &message);
+            }
+        };
+        let full = burst.frames.len() == BURST_COMMANDS_MAX;
+        let session = self.dispatcher.shard.sessions.current(token);
+        if session.closing {
+            return;
+        }
+        session.input.append(&bytes[rest..]);
+        if full && served == Served::All {
+            self.run_pending(token);
+        }
+    }
+
+    /// Runs the complete commands of what is pending. The session exists and waits for nothing.
+    fn run_pending(&mut self, token: Token) {
+        loop {
+            let limits = self.limits(token);
+            let session = self.dispatcher.shard.sessions.current(token);
+            let Some(mut partial) = session.input.take() else { return };
+            let burst = &mut self.burst;
+            burst.clear();
+            let parsed = partial.parse(&mut burst.frames, &mut burst.spans, &mut burst.owned, limits);
+            if burst.frames.is_empty() {
+                match parsed {
+                    Err(error) => {
+                        let message = error.message();
+                        return self.fail_protocol(token, &message);
+                    }
+                    Ok(start) => {
+                        partial.consume(start);
+                        partial.collect_big_argument();
+                    }
+                }
+                let session = self.dispatcher.shard.sessions.current(token);
+                session.input.put(partial);
+                return self.check_query_buffer(token);
+            }
+            let complete_end = burst.frames.last().map_or(0, |frame| frame.end);
+            let served = self.dispatcher.serve(token, &partial.buffer, burst);
+            match (served, parsed) {
+                (Served::Until(0), _) if !burst.owned.is_empty() => {
+                    let end = burst.frames[0].end;
+                    let Plane { burst, .. } = self;
+                    let bytes = std::mem::take(&mut partial.buffer);
+                    let args = burst.args(0, &bytes);
+                    partial.put_back(&args, &bytes[end..]);
+                }
+                (Served::Until(index), _) if index < burst.frames.len() => {
+                    partial.rewind();
+                    partial.consume(burst.frames[index].start);
+                }
+                (_, Ok(start)) => partial.consume(start),
+                (Served::Until(_), Err(_)) => {
+                    partial.rewind();
+                    partial.consume(complete_end);
+                }
+                (Served::All, Err(error)) => {
+                    let message = error.message();
+                    return self.fail_protocol(token, &message);
+                }
+            }
+            let session = self.dispatcher.shard.sessions.current(token);
+            if session.closing {
+                return;
+            }
+            session.input.put(partial);
+            if matches!(served, Served::Until(_)) {
+                return;
+            }
+        }
+    }
+
+    fn limits(&mut self, token: Token) -> Limits {
+        let shard = &mut self.dispatcher.shard;
+        Limits {
+            bulk_bytes_max: shard.config.proto_max_bulk_len as usize,
+            authenticated: shard.sessions.current(token).authenticated,
+        }
+    }
+
+    /// The stream is broken: says why, then closes.
+    fn fail_protocol(&mut self, token: Token, message: &str) {
+        let shard = &mut self.dispatcher.shard;
+        let session = shard.sessions.current(token);
+        Reply::new(&mut session.output, false).error_line(message);
+        session.closing = true;
+        log!(Verbose, "Protocol error ({message}) from client {}", session.id);
+        shard.metrics.error_replied(message);
+        shard.sessions.mark_dirty(token);
+    }
+
+    fn check_query_buffer(&mut self, token: Token) {
+        let shard = &mut self.dispatcher.shard;
+        let limit = shard.config.client_query_buffer_limit as usize;
+        let session = shard.sessions.current(token);
+        if session.input.pending_bytes() > limit {
+            log!(Warning, "Closing client {} that reached max query buffer length", session.id);
+            shard.sessions.kill.push(token);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Replies on their way out, and the end of connections.
+//!
+//! All output that a session got in a turn leaves in one send. While a send is under way new output
+//! collects behind it; a client that does not take its replies runs into `client-output-buffer-limit`.
+
+use std::sync::atomic::Ordering;
+
+use crate::log;
+use crate::runtime::allocator;
+use crate::runtime::engine::{Engine, Token};
+
+use super::Plane;
+
+impl<E: Engine> Plane<E> {
+    /// Starts to send whatever the sessions got in this turn.
+    pub(super) fn send_output(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dispatcher.shard.sessions.dirty);
+        for token in dirty.drain(..) {
+            self.send(token);
+        }
+        // Sending may have made sessions dirty again only by failing, which closes them.
+        self.dispatcher.shard.sessions.dirty = dirty;
+    }
+
+    fn send(&mut self, token: Token) {
+        let shard = &mut self.dispatcher.shard;
+        let Some(session) = shard.sessions.get(token) else { return };
+        session.dirty = false;
+        if session.sending_bytes.is_some() {
+            if over_hard_limit(session.output_bytes(), shard.config.output_buffer_limits[0].hard_bytes) {
+                log!(Warning, "Client {} closed for overcoming of output buffer limits", session.id);
+                self.close(token);
+            }
+            return;
+        }
+        if session.output.is_empty() {
+            if session.closing {
+                self.close(token);
+            }
+            return;
+        }
+        let buffer = std::mem::take(&mut session.output);
+        session.sending_bytes = Some(buffer.len());
+        if let Some(buffer) = self.engine.send(token, buffer) {
+            self.sent(token, buffer, true);
+        }
+    }
+
+    /// A send has ended.
+    pub(super) fn sent(&mut self, token: Token, buffer: Vec<u8>, complete: bool) {
+        let shard = &mut self.dispatcher.shard;
+        shard.metrics.net_output_bytes += buffer.len() as u64;
+        let length = buffer.len() as u64;
+        shard.sessions.recycle(buffer);
+        let Some(session) = shard.sessions.get(token) else { return };
+        session.sending_bytes = None;
+        session.bytes_out += length;
+        if !complete {
+            self.close(token);
+        } else if !session.output.is_empty() {
+            shard.sessions.mark_dirty(token);
+        } else if session.closing {
+            self.close(token);
+        }
+    }
+
+    /// Ends a connection at once; what other shards do for it is finished all the same.
+    pub(super) fn close(&mut self, token: Token) {
+        let shard = &mut self.dispatcher.shard;
+        let Some(session) = shard.sessions.remove(token) else { return };
+        self.engine.close(token);
+        let gauges = &shard.node.gauges[shard.id];
+        gauges.clients.store(shard.sessions.len() as u64, Ordering::Relaxed);
+        shard.session_ended(&session);
+    }
+
+    pub(super) fn close_killed(&mut self) {
+        while let Some(token) = self.dispatcher.shard.sessions.kill.pop() {
+            self.close(token);
+        }
+    }
+
+    /// Tells the other shards what this one holds.
+    pub(super) fn publish_gauges(&mut self) {
+        let shard = &self.dispatcher.shard;
+        shard.node.gauges[shard.id].held_bytes.store(allocator::thread_held_bytes(), Ordering::Relaxed);
+    }
+}
+
+/// A limit of 0 is none.
+pub(super) fn over_hard_limit(bytes: usize, limit_bytes: u64) -> bool {
+    limit_bytes > 0 && bytes as u64 > limit_bytes
+}

@@ -1,0 +1,93 @@
+//! The global allocator, and what each thread holds of it.
+//!
+//! Every block is counted with the size that the allocator really sets aside, in a counter of the thread:
+//! no shared counter, no atomic. A block that is freed on another core than it came from is subtracted
+//! there, so one thread's number alone can be off (even below zero); the sum over all threads is right.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+
+use mimalloc::MiMalloc;
+
+/// [`MiMalloc`] with a count per thread.
+pub struct CountingAllocator;
+
+thread_local! {
+    static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
+}
+
+/// What the calling thread allocated minus what it freed, in bytes.
+#[inline]
+pub fn thread_held_bytes() -> i64 {
+    HELD_BYTES.get()
+}
+
+/// The bytes that the allocator sets aside for a request: its size classes, four to each power of two.
+#[inline(always)]
+pub const fn rounded_bytes(size: usize) -> usize {
+    if size <= 64 {
+        return if size <= 8 { 8 } else { (size + 15) & !15 };
+    }
+    let shift = (usize::BITS - (size - 1).leading_zeros()) as usize - 3;
+    (size + (1 << shift) - 1) >> shift << shift
+}
+
+#[inline(always)]
+fn count(bytes: i64) {
+    // After a thread's locals are gone (its very end) nobody reads the count any more.
+    let _ = HELD_BYTES.try_with(|held| held.set(held.get() + bytes));
+}
+
+// SAFETY: hands every call through to the allocator underneath, with the same arguments.
+unsafe impl GlobalAlloc for CountingAllocator {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(rounded_bytes(layout.size()) as i64);
+        // SAFETY: as the caller promises.
+        unsafe { MiMalloc.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(rounded_bytes(layout.size()) as i64));
+        // SAFETY: as the caller promises.
+        unsafe { MiMalloc.dealloc(pointer, layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(rounded_bytes(layout.size()) as i64);
+        // SAFETY: as the caller promises.
+        unsafe { MiMalloc.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(rounded_bytes(new_size) as i64 - rounded_bytes(layout.size()) as i64);
+        // SAFETY: as the caller promises.
+        unsafe { MiMalloc.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_follows_what_is_allocated() {
+        let before = thread_held_bytes();
+        let block = vec![0u8; 100_000];
+        let held = thread_held_bytes() - before;
+        assert!((100_000..125_000).contains(&held), "{held}");
+        drop(block);
+        assert_eq!(thread_held_bytes(), before);
+    }
+
+    #[test]
+    fn sizes_round_up_by_at_most_a_quarter() {
+        for size in 1..10_000usize {
+            let rounded = rounded_bytes(size);
+            assert!(rounded >= size && (size < 64 || rounded <= size + size / 4 + 1), "{size} → {rounded}");
+        }
+    }
+}

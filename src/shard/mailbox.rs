@@ -1,0 +1,145 @@
+//! The mesh as one shard sees it: a ring to and from every other shard, and the bells.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::runtime::bell::{self, Bell};
+use crate::runtime::ring::{Receiver, Sender, ring};
+
+use super::batch::Batch;
+
+/// Messages that a ring holds; what does not fit waits at the sender.
+const RING_MESSAGES: usize = 256;
+
+/// What cores say to each other.
+pub enum Message {
+    /// Run these commands.
+    Run(Box<Batch>),
+    /// They have run; here are the replies.
+    Done(Box<Batch>),
+    /// Lines for a client of yours that sent MONITOR.
+    Feed(Box<Feed>),
+}
+
+/// Output for a session of another shard.
+pub struct Feed {
+    pub session_id: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// One shard's ends of the mesh.
+pub struct Mailbox {
+    shard: usize,
+    /// By shard; `None` at its own place.
+    outgoing: Vec<Option<Outgoing>>,
+    incoming: Vec<Option<Receiver<Message, RING_MESSAGES>>>,
+    bells: Arc<[Bell]>,
+    /// Shards that got messages since the bells were rung last, one bit each.
+    to_ring: Vec<u64>,
+    /// Shards whose ring was full.
+    backlogged: usize,
+}
+
+struct Outgoing {
+    sender: Sender<Message, RING_MESSAGES>,
+    waiting: VecDeque<Message>,
+}
+
+/// The mailboxes of all shards, connected with each other.
+pub fn mesh(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
+    let bells: Arc<[Bell]> = (0..shards).map(|_| Bell::new()).collect::<Result<Vec<_>, _>>()?.into();
+    let mut mailboxes: Vec<Mailbox> = (0..shards)
+        .map(|shard| Mailbox {
+            shard,
+            outgoing: (0..shards).map(|_| None).collect(),
+            incoming: (0..shards).map(|_| None).collect(),
+            bells: bells.clone(),
+            to_ring: vec![0; shards.div_ceil(64)],
+            backlogged: 0,
+        })
+        .collect();
+    for from in 0..shards {
+        for to in (0..shards).filter(|&to| to != from) {
+            let (sender, receiver) = ring();
+            mailboxes[from].outgoing[to] = Some(Outgoing { sender, waiting: VecDeque::new() });
+            mailboxes[to].incoming[from] = Some(receiver);
+        }
+    }
+    Ok((mailboxes, bells))
+}
+
+impl Mailbox {
+    /// Puts a message for another shard; it is seen at once by a shard that is awake.
+    pub fn send(&mut self, to: usize, message: Message) {
+        let Some(outgoing) = self.outgoing[to].as_mut() else {
+            debug_assert!(false, "no ring from a shard to itself");
+            return;
+        };
+        if outgoing.waiting.is_empty() {
+            if let Err(message) = outgoing.sender.push(message) {
+                outgoing.waiting.push_back(message);
+                self.backlogged += 1;
+            }
+        } else {
+            outgoing.waiting.push_back(message);
+        }
+        self.to_ring[to / 64] |= 1 << (to % 64);
+    }
+
+    /// Retries what did not fit, and wakes the sleeping shards among those that got something.
+    pub fn flush(&mut self) {
+        if self.backlogged > 0 {
+            self.retry();
+        }
+        if self.to_ring.iter().all(|&word| word == 0) {
+            return;
+        }
+        bell::before_ringing();
+        for (position, word) in self.to_ring.iter_mut().enumerate() {
+            let mut rest = std::mem::take(word);
+            while rest != 0 {
+                self.bells[position * 64 + rest.trailing_zeros() as usize].ring();
+                rest &= rest - 1;
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        for (to, outgoing) in self.outgoing.iter_mut().enumerate() {
+            let Some(outgoing) = outgoing else { continue };
+            if outgoing.waiting.is_empty() {
+                continue;
+            }
+            while let Some(message) = outgoing.waiting.pop_front() {
+                if let Err(message) = outgoing.sender.push(message) {
+                    outgoing.waiting.push_front(message);
+                    break;
+                }
+                self.to_ring[to / 64] |= 1 << (to % 64);
+            }
+            if outgoing.waiting.is_empty() {
+                self.backlogged -= 1;
+            }
+        }
+    }
+
+    /// The next message, from whichever shard; shards take turns by way of the caller's loop.
+    #[inline]
+    pub fn receive(&mut self, from: usize) -> Option<Message> {
+        self.incoming[from].as_mut()?.pop()
+    }
+
+    /// Whether nothing has arrived and nothing waits to be put.
+    #[inline]
+    pub fn is_idle(&mut self) -> bool {
+        self.backlogged == 0 && self.incoming.iter_mut().flatten().all(|receiver| receiver.is_empty())
+    }
+
+    pub fn bell(&self) -> &Bell {
+        &self.bells[self.shard]
+    }
+
+    pub fn shards(&self) -> usize {
+        self.outgoing.len()
+    }
+}

@@ -1,0 +1,98 @@
+//! A shard: one core's part of everything, and how it talks to the others.
+//!
+//! [`Shard`] is what commands work on: the keyspace, the sessions of the connections that this core
+//! accepted, its copy of the configuration, its counters. Nothing in it is shared; what several cores
+//! must see stands in [`Node`], which is immutable but for a few gauges that every shard writes for itself.
+
+pub mod batch;
+pub mod mailbox;
+pub mod node;
+pub mod report;
+pub mod route;
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::keyspace::{Keyspace, KeyspaceOptions};
+use crate::metrics::Metrics;
+use crate::runtime::engine::Token;
+use crate::session::Sessions;
+
+pub use node::Node;
+pub use report::Report;
+pub use route::Route;
+
+/// One core's part of the server.
+pub struct Shard {
+    pub id: usize,
+    pub node: Arc<Node>,
+    pub route: Route,
+    pub keyspace: Keyspace,
+    pub sessions: Sessions,
+    pub config: Config,
+    pub metrics: Metrics,
+    /// Commands that take longer than this many clock ticks are looked at closely.
+    pub slow_ticks: u64,
+    /// The memory limit is reached and eviction did not help: commands that grow data are refused.
+    pub out_of_memory: bool,
+    pub pause: Option<Pause>,
+    /// Sessions that wait for the end of a pause.
+    pub paused: Vec<Token>,
+    /// Clients of any shard that sent MONITOR: their shard and session id.
+    pub monitors: Vec<(usize, u64)>,
+    /// Lines for monitors of other shards, on their way.
+    pub feeds: Vec<(usize, mailbox::Feed)>,
+    /// A client asked the server to end.
+    pub shutdown_requested: bool,
+}
+
+/// CLIENT PAUSE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    pub until_ms: i64,
+    /// Only commands that write wait.
+    pub writes_only: bool,
+}
+
+impl Shard {
+    /// Shard number `id` of a node; `commands` is the size of the command table.
+    pub fn new(id: usize, node: Arc<Node>, config: Config, commands: usize) -> Self {
+        let route = Route::new(node.shards());
+        let keyspace = Keyspace::new(KeyspaceOptions {
+            databases: config.databases as usize,
+            hasher: node.hasher.clone(),
+            slots: node.core_ports.is_some().then(|| route.slots_of(id)),
+        });
+        let mut shard = Shard {
+            id,
+            route,
+            keyspace,
+            sessions: Sessions::new(id, node.shards()),
+            metrics: Metrics::new(commands),
+            slow_ticks: u64::MAX,
+            out_of_memory: false,
+            pause: None,
+            paused: Vec::new(),
+            monitors: Vec::new(),
+            feeds: Vec::new(),
+            shutdown_requested: false,
+            node,
+            config,
+        };
+        shard.apply_config();
+        shard
+    }
+
+    /// Derives what the hot path reads from the configuration; call after every change of it.
+    pub fn apply_config(&mut self) {
+        self.slow_ticks = match u64::try_from(self.config.slowlog_log_slower_than_us) {
+            Ok(us) => self.node.ticks.from_us(us),
+            Err(_) => u64::MAX,
+        };
+    }
+
+    /// Milliseconds since 1970, as of this turn.
+    pub fn now_ms(&self) -> i64 {
+        self.keyspace.now()
+    }
+}

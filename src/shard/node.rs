@@ -1,0 +1,104 @@
+//! What all shards of the process share: facts that never change, and gauges with one writer each.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use crate::runtime::bell::Bell;
+use crate::runtime::clock::Ticks;
+
+/// The process, as all its shards see it.
+pub struct Node {
+    /// 40 hexadecimal digits, new at every start.
+    pub run_id: String,
+    pub started_ms: i64,
+    pub executable: PathBuf,
+    pub config_file: Option<PathBuf>,
+    /// `io_uring`, `epoll` or `simulated`.
+    pub engine: &'static str,
+    pub ticks: Ticks,
+    /// Hashes keys alike on every shard, and differently in every process.
+    pub hasher: ahash::RandomState,
+    /// The port of each shard, if cores are announced as the nodes of a cluster.
+    pub core_ports: Option<Vec<u16>>,
+    /// 40 hexadecimal digits for each shard: its name as a node of a cluster.
+    pub core_ids: Vec<String>,
+    pub gauges: Vec<Gauges>,
+    pub bells: Arc<[Bell]>,
+    /// The server is to end.
+    stopping: AtomicBool,
+    /// What the threads that are not shards hold of the allocator, in bytes.
+    pub other_held_bytes: AtomicI64,
+}
+
+/// Numbers that one shard writes, now and then, and every shard may read.
+#[derive(Default)]
+#[repr(align(128))]
+pub struct Gauges {
+    /// What the shard's thread holds of the allocator, in bytes.
+    pub held_bytes: AtomicI64,
+    /// Connections of the shard.
+    pub clients: AtomicU64,
+}
+
+/// What [`Node::new`] cannot find out itself.
+pub struct NodeOptions {
+    pub executable: PathBuf,
+    pub config_file: Option<PathBuf>,
+    pub engine: &'static str,
+    pub core_ports: Option<Vec<u16>>,
+    pub hasher: ahash::RandomState,
+    pub started_ms: i64,
+    pub ticks: Ticks,
+}
+
+impl Node {
+    pub fn new(options: NodeOptions, bells: Arc<[Bell]>) -> Self {
+        // 40 hexadecimal digits out of the process's random hasher.
+        let name = |salt: u64| {
+            let words = (0..3u64).map(|word| format!("{:016x}", options.hasher.hash_one((salt, word))));
+            words.collect::<String>()[..40].to_string()
+        };
+        Node {
+            run_id: name(u64::MAX),
+            started_ms: options.started_ms,
+            executable: options.executable,
+            config_file: options.config_file,
+            engine: options.engine,
+            ticks: options.ticks,
+            core_ports: options.core_ports,
+            core_ids: (0..bells.len() as u64).map(name).collect(),
+            hasher: options.hasher,
+            gauges: bells.iter().map(|_| Gauges::default()).collect(),
+            bells,
+            stopping: AtomicBool::new(false),
+            other_held_bytes: AtomicI64::new(0),
+        }
+    }
+
+    pub fn shards(&self) -> usize {
+        self.gauges.len()
+    }
+
+    /// Memory in use by the whole process, in bytes, as of the shards' last turns.
+    pub fn used_memory_bytes(&self) -> u64 {
+        let shards: i64 = self.gauges.iter().map(|gauges| gauges.held_bytes.load(Ordering::Relaxed)).sum();
+        (shards + self.other_held_bytes.load(Ordering::Relaxed)).max(0) as u64
+    }
+
+    /// Connections of the whole process, as of the shards' last turns.
+    pub fn clients(&self) -> u64 {
+        self.gauges.iter().map(|gauges| gauges.clients.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Asks every shard to end.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.bells.iter().for_each(Bell::ring_always);
+    }
+
+    #[inline]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
