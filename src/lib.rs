@@ -3,4 +3,13 @@
 //! The modules in the order in which a request meets them. A module imports only modules below it;
 //! `tests/tidy.rs` holds the order. Start reading with `ARCHITECTURE.md`, then `net/connection.rs`.
 
+pub mod commands;
+pub mod transaction;
+
+pub mod keyspace;
+pub mod types;
+
+pub mod glob;
+pub mod resp;
+
 pub mod error;

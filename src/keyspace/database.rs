@@ -1,0 +1,755 @@
+//! One database: what commands do with keys.
+//!
+//! Every operation looks its key up once; an update works on the place that the lookup found. A key whose
+//! deadline has come is missing for every operation, and those that may change the database remove it.
+//!
+//! Bytes are counted as they are allocated and freed: entries with their heap blocks, and tables.
+
+use std::collections::VecDeque;
+
+use ahash::RandomState;
+
+use super::entry::{
+    Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Kind, Payload,
+    StringRef, StringValue, parse_integer,
+};
+use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table};
+use super::{Budget, Expiry, Stats};
+
+/// Heap blocks from this size on are freed in a step of their own rather than within a command.
+const BURY_BYTES_MIN: usize = 1 << 20;
+
+/// How many expired keys RANDOMKEY removes in search of one that is not.
+const RANDOM_TRIES_MAX: usize = 1000;
+
+/// A key with what was computed from it once per request.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    pub bytes: &'a [u8],
+    pub hash: u64,
+    /// The hash slot if the keyspace has a table per slot, else 0.
+    pub slot: u16,
+}
+
+/// What the lookups of a database need to know of its surroundings; copied in by `Keyspace::database`.
+#[derive(Clone, Copy)]
+pub(super) struct Context {
+    now_unix_ms: i64,
+    /// Seconds, 24 bits.
+    clock: u32,
+    no_touch: bool,
+}
+
+impl Context {
+    pub(super) fn new() -> Context {
+        Context { now_unix_ms: 0, clock: 0, no_touch: false }
+    }
+
+    #[inline]
+    pub(super) fn set_now(&mut self, unix_ms: i64) {
+        self.now_unix_ms = unix_ms;
+        self.clock = (unix_ms / 1000) as u32 & 0xFF_FFFF;
+    }
+
+    #[inline]
+    pub(super) fn now(&self) -> i64 {
+        self.now_unix_ms
+    }
+
+    #[inline]
+    pub(super) fn set_no_touch(&mut self, no_touch: bool) {
+        self.no_touch = no_touch;
+    }
+}
+
+/// A value on its way to another key or another shard.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    value: MovedValue,
+    expiry: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+enum MovedValue {
+    Int(i64),
+    Bytes { bytes: Vec<u8>, raw: bool },
+}
+
+impl Moved {
+    /// The deadline that travels with the value, in unix milliseconds.
+    pub fn expiry(&self) -> Option<i64> {
+        self.expiry
+    }
+
+    pub fn set_expiry(&mut self, expiry: Option<i64>) {
+        self.expiry = expiry;
+    }
+
+    fn copy_of(entry: EntryPointer) -> Moved {
+        let value = match entry.string() {
+            StringRef::Int(number) => MovedValue::Int(number),
+            StringRef::Bytes(bytes) => MovedValue::Bytes { bytes: bytes.to_vec(), raw: entry.raw() },
+        };
+        Moved { value, expiry: entry.deadline().map(|deadline| deadline.at_unix_ms) }
+    }
+}
+
+/// What is freed in steps.
+enum Grave {
+    Table(DyingTable),
+    Value(Vec<u8>),
+}
+
+/// One database of one shard.
+pub struct Database {
+    /// One table, or one per hash slot of the shard from `slot_first` on.
+    tables: Vec<Table>,
+    slot_first: u16,
+    hasher: RandomState,
+    context: Context,
+    keys: usize,
+    expiring_keys: usize,
+    /// Bytes of all tables in `tables`.
+    table_bytes: usize,
+    /// Bytes of all entries and their heap blocks, those of dying tables included.
+    entry_bytes: usize,
+    graveyard: VecDeque<Grave>,
+    stats: Stats,
+    dirty: u64,
+    random_state: u64,
+}
+
+impl Database {
+    pub(super) fn new(hasher: RandomState, slots: Option<(u16, u16)>) -> Database {
+        let (slot_first, count) = slots.unwrap_or((0, 1));
+        Database {
+            tables: (0..count).map(|_| Table::new()).collect(),
+            slot_first,
+            random_state: hasher.hash_one(slot_first) | 1,
+            hasher,
+            context: Context::new(),
+            keys: 0,
+            expiring_keys: 0,
+            table_bytes: 0,
+            entry_bytes: 0,
+            graveyard: VecDeque::new(),
+            stats: Stats::default(),
+            dirty: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn enter(&mut self, context: Context) {
+        self.context = context;
+    }
+
+    /// Number of keys, expired ones that nobody has met yet included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.keys
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.keys == 0
+    }
+
+    /// Number of keys with a deadline.
+    pub fn expires_len(&self) -> usize {
+        self.expiring_keys
+    }
+
+    pub fn dirty(&self) -> u64 {
+        self.dirty
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    pub(super) fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+    }
+
+    /// Bytes allocated for tables, keys and values, and for what waits to be freed.
+    pub fn memory_bytes(&self) -> usize {
+        let buried: usize = self
+            .graveyard
+            .iter()
+            .map(|grave| match grave {
+                Grave::Table(table) => table.memory_bytes(),
+                Grave::Value(bytes) => bytes.capacity(),
+            })
+            .sum();
+        self.table_bytes + self.entry_bytes + buried
+    }
+
+    #[inline]
+    fn table(&self, key: &Key) -> &Table {
+        &self.tables[(key.slot - self.slot_first) as usize]
+    }
+
+    #[inline]
+    fn table_mut(&mut self, key: &Key) -> &mut Table {
+        &mut self.tables[(key.slot - self.slot_first) as usize]
+    }
+
+    /// First stage for a batch of keys: asks for their buckets.
+    #[inline]
+    pub fn prefetch_bucket(&self, key: &Key) {
+        self.table(key).prefetch_bucket(key.hash);
+    }
+
+    /// Second stage, some keys later: asks for their entries.
+    #[inline]
+    pub fn prefetch_entry(&self, key: &Key) {
+        self.table(key).prefetch_entry(key.hash);
+    }
+
+    /// Finds a key that is there and not expired; an expired one is removed on the way.
+    #[inline]
+    fn locate(&mut self, key: &Key) -> Option<Place> {
+        let place = self.table(key).find(key.hash, key.bytes)?;
+        if place.entry().expired(self.context.now_unix_ms) {
+            self.expire(key, place);
+            return None;
+        }
+        Some(place)
+    }
+
+    #[cold]
+    fn expire(&mut self, key: &Key, place: Place) {
+        self.stats.expired_keys += 1;
+        self.delete(key, place, BURY_BYTES_MIN);
+    }
+
+    #[inline]
+    fn touch(&mut self, entry: EntryPointer) {
+        let clock = self.context.clock;
+        if !self.context.no_touch && entry.clock() != clock {
+            entry.set_clock(clock);
+        }
+    }
+
+    /// A lookup by a command that reads: an access, and a hit or a miss in the statistics.
+    #[inline]
+    pub fn find_read(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        let Some(place) = self.locate(key) else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
+        self.touch(place.entry());
+        Some(EntryRef::new(place.entry()))
+    }
+
+    /// A lookup by a command that writes: an access, but neither hit nor miss.
+    #[inline]
+    pub fn find_write(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        let place = self.locate(key)?;
+        self.touch(place.entry());
+        Some(EntryRef::new(place.entry()))
+    }
+
+    /// A lookup that leaves no trace.
+    #[inline]
+    pub fn peek(&self, key: &Key) -> Option<EntryRef<'_>> {
+        let entry = self.table(key).find(key.hash, key.bytes)?.entry();
+        if entry.expired(self.context.now_unix_ms) { None } else { Some(EntryRef::new(entry)) }
+    }
+
+    /// Sets a key to a string, whatever it was before.
+    #[inline]
+    pub fn set_string(&mut self, key: &Key, value: StringValue<'_>, expiry: Expiry) {
+        match value {
+            StringValue::Int(number) => self.set_payload(key, Payload::Int(number), expiry),
+            StringValue::Text(bytes) => self.set_payload(key, Payload::text(bytes), expiry),
+            StringValue::Bytes(bytes) => match parse_integer(bytes) {
+                Some(number) => self.set_payload(key, Payload::Int(number), expiry),
+                None => self.set_payload(key, Payload::text(bytes), expiry),
+            },
+            StringValue::Owned(bytes) if bytes.len() > INLINE_VALUE_BYTES_MAX => {
+                self.set_payload(key, Payload::Heap(bytes), expiry);
+            }
+            StringValue::Owned(bytes) => self.set_string(key, StringValue::Bytes(&bytes), expiry),
+        }
+    }
+
+    #[inline]
+    fn set_payload(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry) {
+        self.dirty += 1;
+        match self.table(key).find(key.hash, key.bytes) {
+            Some(place) => self.overwrite(key, place, payload, expiry),
+            None => self.create(key, payload, expiry, false),
+        }
+    }
+
+    fn create(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry, raw: bool) {
+        let deadline = match expiry {
+            Expiry::At(at_unix_ms) => Some(self.register(key, at_unix_ms)),
+            Expiry::Keep | Expiry::Clear => None,
+        };
+        let entry = EntryPointer::allocate(key.bytes, deadline, payload, self.context.clock);
+        entry.set_raw(raw);
+        self.entry_bytes += entry.memory_bytes();
+        self.keys += 1;
+        self.expiring_keys += usize::from(deadline.is_some());
+        let table = &mut self.tables[(key.slot - self.slot_first) as usize];
+        let before = table.memory_bytes();
+        table.insert(key.hash, entry, &self.hasher);
+        self.table_bytes = self.table_bytes + table.memory_bytes() - before;
+    }
+
+    /// Gives an existing entry another value; what is expired leaves nothing but its place.
+    fn overwrite(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
+        let entry = place.entry();
+        let mut expiry = expiry;
+        if entry.expired(self.context.now_unix_ms) {
+            self.stats.expired_keys += 1;
+            if expiry == Expiry::Keep {
+                expiry = Expiry::Clear;
+            }
+        }
+        self.bury_heap(entry, BURY_BYTES_MIN);
+        entry.set_raw(false);
+        self.touch(entry);
+        let before = entry.memory_bytes();
+        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
+        let entry = unsafe { entry.replace_payload(payload) };
+        place.set_entry(entry);
+        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+        match expiry {
+            Expiry::Keep => {}
+            Expiry::Clear => self.clear_deadline(place),
+            Expiry::At(at_unix_ms) => self.set_deadline(key, place, at_unix_ms),
+        }
+    }
+
+    fn register(&mut self, _key: &Key, at_unix_ms: i64) -> Deadline {
+        Deadline { at_unix_ms, tick: 0 }
+    }
+
+    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
+        let deadline = self.register(key, at_unix_ms);
+        self.expiring_keys += usize::from(!place.entry().expires());
+        self.replace_deadline(place, Some(deadline));
+    }
+
+    fn clear_deadline(&mut self, place: Place) {
+        self.expiring_keys -= usize::from(place.entry().expires());
+        self.replace_deadline(place, None);
+    }
+
+    fn replace_deadline(&mut self, place: Place, deadline: Option<Deadline>) {
+        let before = place.entry().memory_bytes();
+        // SAFETY: the new address goes into the one slot that has the old.
+        let entry = unsafe { place.entry().replace_deadline(deadline) };
+        place.set_entry(entry);
+        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+    }
+
+    /// Access to a string for changes in place. None if the key is missing or holds something else.
+    pub fn string_mut(&mut self, key: &Key) -> Option<StringMut<'_>> {
+        let place = self.locate(key)?;
+        self.touch(place.entry());
+        match place.entry().kind() {
+            Kind::String => Some(StringMut { database: self, place, changed: false }),
+        }
+    }
+
+    /// Removes a key; says whether it was there. A huge value is freed later.
+    pub fn remove(&mut self, key: &Key) -> bool {
+        self.remove_burying(key, BURY_BYTES_MIN)
+    }
+
+    /// Removes a key; says whether it was there. A value with a block of its own is freed later.
+    pub fn unlink(&mut self, key: &Key) -> bool {
+        self.remove_burying(key, 0)
+    }
+
+    fn remove_burying(&mut self, key: &Key, bury_bytes_min: usize) -> bool {
+        let Some(place) = self.locate(key) else { return false };
+        self.dirty += 1;
+        self.delete(key, place, bury_bytes_min);
+        true
+    }
+
+    fn delete(&mut self, key: &Key, place: Place, bury_bytes_min: usize) {
+        self.bury_heap(place.entry(), bury_bytes_min);
+        let table = self.table_mut(key);
+        let before = table.memory_bytes();
+        let entry = table.remove(key.hash, place);
+        let after = table.memory_bytes();
+        self.table_bytes = self.table_bytes + after - before;
+        self.keys -= 1;
+        self.expiring_keys -= usize::from(entry.expires());
+        self.entry_bytes -= entry.memory_bytes();
+        // SAFETY: the table has just forgotten the entry.
+        unsafe { entry.free() };
+    }
+
+    /// Moves a large heap block from an entry to the graveyard, leaving an empty one.
+    #[inline]
+    fn bury_heap(&mut self, entry: EntryPointer, bury_bytes_min: usize) {
+        let bytes = entry.heap_bytes();
+        if bytes > 0
+            && bytes >= bury_bytes_min
+            && let Some(value) = entry.with_heap(std::mem::take)
+        {
+            self.entry_bytes -= bytes;
+            self.graveyard.push_back(Grave::Value(value));
+        }
+    }
+
+    /// Takes a key out with its value and deadline, for RENAME and MOVE.
+    pub fn take(&mut self, key: &Key) -> Option<Moved> {
+        let place = self.locate(key)?;
+        let entry = place.entry();
+        let (raw, expiry) = (entry.raw(), entry.deadline().map(|deadline| deadline.at_unix_ms));
+        let heap_bytes = entry.heap_bytes();
+        let moved = match entry.with_heap(std::mem::take) {
+            Some(bytes) => Moved { value: MovedValue::Bytes { bytes, raw }, expiry },
+            None => Moved::copy_of(entry),
+        };
+        self.entry_bytes -= heap_bytes;
+        self.dirty += 1;
+        self.delete(key, place, BURY_BYTES_MIN);
+        Some(moved)
+    }
+
+    /// A copy of a key's value and deadline, for COPY.
+    pub fn copy_value(&self, key: &Key) -> Option<Moved> {
+        let entry = self.table(key).find(key.hash, key.bytes)?.entry();
+        if entry.expired(self.context.now_unix_ms) { None } else { Some(Moved::copy_of(entry)) }
+    }
+
+    /// Puts what was taken or copied under a key, whatever was there before.
+    pub fn insert(&mut self, key: &Key, moved: Moved) {
+        if let Some(place) = self.table(key).find(key.hash, key.bytes) {
+            self.delete(key, place, BURY_BYTES_MIN);
+        }
+        let expiry = moved.expiry.map_or(Expiry::Clear, Expiry::At);
+        self.dirty += 1;
+        match moved.value {
+            MovedValue::Int(number) => self.create(key, Payload::Int(number), expiry, false),
+            MovedValue::Bytes { bytes, raw } if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
+                self.create(key, Payload::Inline(&bytes), expiry, raw);
+            }
+            MovedValue::Bytes { bytes, raw } => self.create(key, Payload::Heap(bytes), expiry, raw),
+        }
+    }
+
+    /// The deadline of a key in unix milliseconds; the outer option says whether the key is there.
+    pub fn expiry_of(&mut self, key: &Key) -> Option<Option<i64>> {
+        let place = self.locate(key)?;
+        Some(place.entry().deadline().map(|deadline| deadline.at_unix_ms))
+    }
+
+    /// Sets the deadline of a key in unix milliseconds; false if the key is missing.
+    pub fn set_expiry(&mut self, key: &Key, at_unix_ms: i64) -> bool {
+        let Some(place) = self.locate(key) else { return false };
+        self.dirty += 1;
+        self.set_deadline(key, place, at_unix_ms);
+        true
+    }
+
+    /// Takes the deadline of a key away; false if there was none.
+    pub fn persist(&mut self, key: &Key) -> bool {
+        let Some(place) = self.locate(key) else { return false };
+        if !place.entry().expires() {
+            return false;
+        }
+        self.dirty += 1;
+        self.clear_deadline(place);
+        true
+    }
+
+    /// Visits about `count` keys after `cursor` and returns the cursor for the next call, 0 at the end. A
+    /// key that is there from the first call to the last is visited at least once.
+    ///
+    /// Of a cursor the low [`SCAN_CURSOR_BITS`] bits are used. With a table per slot, the 14 bits above
+    /// are the slot; otherwise they are 0, and the caller may use them.
+    pub fn scan(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryRef<'_>)) -> u64 {
+        let now = self.context.now_unix_ms;
+        let mut visited = 0;
+        let mut index = ((cursor >> SCAN_CURSOR_BITS) as usize).saturating_sub(self.slot_first as usize);
+        let mut within = cursor & ((1 << SCAN_CURSOR_BITS) - 1);
+        while let Some(table) = self.tables.get(index) {
+            within = table.scan(within, count.saturating_sub(visited), |entry| {
+                visited += 1;
+                if !entry.expired(now) {
+                    visit(EntryRef::new(entry));
+                }
+            });
+            let slot_bits = ((index + self.slot_first as usize) as u64) << SCAN_CURSOR_BITS;
+            if within != 0 {
+                return slot_bits | within;
+            }
+            index += 1;
+            while self.tables.get(index).is_some_and(|table| table.len() == 0) {
+                index += 1;
+            }
+            if visited >= count && index < self.tables.len() {
+                return ((index + self.slot_first as usize) as u64) << SCAN_CURSOR_BITS;
+            }
+        }
+        0
+    }
+
+    /// Visits every key.
+    pub fn for_each(&self, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        let now = self.context.now_unix_ms;
+        for table in &self.tables {
+            table.for_each(|entry| {
+                if !entry.expired(now) {
+                    visit(EntryRef::new(entry));
+                }
+            });
+        }
+    }
+
+    /// Number of keys in a hash slot of this shard; only with a table per slot.
+    pub fn count_in_slot(&self, slot: u16) -> usize {
+        let index = (slot as usize).checked_sub(self.slot_first as usize);
+        index.and_then(|index| self.tables.get(index)).map_or(0, Table::len)
+    }
+
+    /// Visits up to `count` keys of a hash slot of this shard; only with a table per slot.
+    pub fn keys_in_slot(&self, slot: u16, count: usize, visit: &mut dyn FnMut(EntryRef<'_>)) {
+        let index = (slot as usize).checked_sub(self.slot_first as usize);
+        let Some(table) = index.and_then(|index| self.tables.get(index)) else { return };
+        let (mut cursor, mut left) = (0, count);
+        while left > 0 {
+            cursor = table.scan(cursor, left, |entry| {
+                if left > 0 && !entry.expired(self.context.now_unix_ms) {
+                    left -= 1;
+                    visit(EntryRef::new(entry));
+                }
+            });
+            if cursor == 0 {
+                return;
+            }
+        }
+    }
+
+    /// A key chosen at random.
+    pub fn random(&mut self) -> Option<EntryRef<'_>> {
+        for _ in 0..RANDOM_TRIES_MAX {
+            let (index, entry) = self.random_entry()?;
+            if !entry.expired(self.context.now_unix_ms) {
+                return Some(EntryRef::new(entry));
+            }
+            let bytes = entry.key();
+            let key = Key { bytes, hash: self.hasher.hash_one(bytes), slot: self.slot_first + index as u16 };
+            self.locate(&key);
+        }
+        None
+    }
+
+    /// An entry at a random place and the index of its table.
+    fn random_entry(&mut self) -> Option<(usize, EntryPointer)> {
+        if self.keys == 0 {
+            return None;
+        }
+        // With many tables, begin at a random one and take the first that has keys.
+        let tables = self.tables.len();
+        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
+        let index = (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)?;
+        let mut state = self.random_state;
+        let entry = self.tables[index].random(|| next_random(&mut state));
+        self.random_state = state;
+        entry.map(|entry| (index, entry))
+    }
+
+    /// A random number, of the sequence by which keys are chosen.
+    pub fn random_bits(&mut self) -> u64 {
+        next_random(&mut self.random_state)
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.dirty += self.keys as u64;
+        for table in &mut self.tables {
+            if table.len() > 0 {
+                let table = std::mem::replace(table, Table::new());
+                self.graveyard.push_back(Grave::Table(DyingTable::new(table)));
+            }
+        }
+        self.keys = 0;
+        self.expiring_keys = 0;
+        self.table_bytes = 0;
+    }
+
+    pub(super) fn step(&mut self, budget: Budget) -> bool {
+        let mut left = budget.0;
+        while left > 0 {
+            let Some(grave) = self.graveyard.front_mut() else { return false };
+            match grave {
+                Grave::Table(table) => {
+                    let (entries, bytes) = table.free_some(left);
+                    self.entry_bytes -= bytes;
+                    left = left.saturating_sub(entries);
+                    if entries == 0 {
+                        self.graveyard.pop_front();
+                    }
+                }
+                Grave::Value(_) => {
+                    self.graveyard.pop_front();
+                    left -= 1;
+                }
+            }
+        }
+        !self.graveyard.is_empty()
+    }
+}
+
+/// SplitMix64: good enough to sample with, one multiplication chain per number.
+fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut bits = *state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
+/// A string that is changed where it lies.
+pub struct StringMut<'a> {
+    database: &'a mut Database,
+    place: Place,
+    changed: bool,
+}
+
+impl StringMut<'_> {
+    pub fn get(&self) -> StringRef<'_> {
+        self.place.entry().string()
+    }
+
+    pub fn len(&self) -> usize {
+        self.get().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes the value an integer, as INCR does; the deadline stays.
+    pub fn set_int(&mut self, number: i64) {
+        self.place.entry().set_raw(false);
+        self.replace(Payload::Int(number));
+    }
+
+    /// Makes the value a text that stays a text, as INCRBYFLOAT does; the deadline stays.
+    pub fn set_text(&mut self, text: &[u8]) {
+        self.place.entry().set_raw(false);
+        self.replace(Payload::text(text));
+    }
+
+    /// The bytes, an integer having become its text.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.become_raw();
+        self.place.entry().bytes_mut().unwrap_or_default()
+    }
+
+    /// Cuts the value or fills it up with zero bytes.
+    pub fn resize(&mut self, length: usize) {
+        self.become_raw();
+        let entry = self.place.entry();
+        let before = self.entry_bytes();
+        if entry.with_heap(|bytes| bytes.resize(length, 0)).is_some() {
+            self.account(before);
+        } else if !entry.resize_inline(length) {
+            let kept = self.len().min(length);
+            self.rebuild(kept, length);
+        }
+    }
+
+    /// Appends and returns the new length.
+    pub fn append(&mut self, tail: &[u8]) -> usize {
+        self.become_raw();
+        let entry = self.place.entry();
+        let before = self.entry_bytes();
+        if let Some(length) = entry.with_heap(|bytes| {
+            bytes.extend_from_slice(tail);
+            bytes.len()
+        }) {
+            self.account(before);
+            return length;
+        }
+        let kept = self.len();
+        let length = kept + tail.len();
+        self.resize(length);
+        self.as_mut_slice()[kept..].copy_from_slice(tail);
+        length
+    }
+
+    fn change(&mut self) {
+        if !self.changed {
+            self.changed = true;
+            self.database.dirty += 1;
+        }
+    }
+
+    /// Turns an integer into its text, and has OBJECT ENCODING say that the value was changed in place.
+    fn become_raw(&mut self) {
+        self.change();
+        if let StringRef::Int(number) = self.get() {
+            let mut text = [0u8; INTEGER_TEXT_BYTES_MAX];
+            let text = integer_text(number, &mut text);
+            self.replace(Payload::Inline(text));
+        }
+        self.place.entry().set_raw(true);
+    }
+
+    /// Another block with the first `kept` bytes and zeros up to `length`.
+    #[inline(never)]
+    fn rebuild(&mut self, kept: usize, length: usize) {
+        let StringRef::Bytes(old) = self.get() else { return };
+        if length <= INLINE_VALUE_BYTES_MAX {
+            let mut bytes = [0u8; INLINE_VALUE_BYTES_MAX];
+            bytes[..kept].copy_from_slice(&old[..kept]);
+            self.replace(Payload::Inline(&bytes[..length]));
+        } else {
+            // What grew beyond its entry is likely to go on growing.
+            let mut bytes = Vec::with_capacity(length + length / 2);
+            bytes.extend_from_slice(&old[..kept]);
+            bytes.resize(length, 0);
+            self.replace(Payload::Heap(bytes));
+        }
+    }
+
+    fn replace(&mut self, payload: Payload<'_>) {
+        self.change();
+        let before = self.entry_bytes();
+        // SAFETY: the new address goes into the one slot that has the old; no payload borrows from the
+        // entry: texts and copies are on the stack or on the heap.
+        let entry = unsafe { self.place.entry().replace_payload(payload) };
+        self.place.set_entry(entry);
+        self.account(before);
+    }
+
+    fn entry_bytes(&self) -> usize {
+        self.place.entry().memory_bytes()
+    }
+
+    fn account(&mut self, before: usize) {
+        self.database.entry_bytes = self.database.entry_bytes + self.entry_bytes() - before;
+    }
+}
+
+/// The decimal text of `number`.
+fn integer_text(number: i64, buffer: &mut [u8; INTEGER_TEXT_BYTES_MAX]) -> &[u8] {
+    let mut rest = number.unsigned_abs();
+    let mut start = buffer.len();
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        start -= 1;
+        buffer[start] = b'-';
+    }
+    &buffer[start..]
+}

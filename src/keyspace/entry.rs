@@ -1,0 +1,726 @@
+//! An entry: one allocation that holds a key, its small value, its deadline and its access clock.
+//!
+//! ```text
+//!   0        1       2        3         4..6      6..8
+//!  +--------+-------+--------+---------+---------+--------------+
+//!  | form   | flags | key    | counter | minutes | inline value |   header, 8 bytes
+//!  |        |       | length |  access clock     | length       |
+//!  +--------+-------+--------+---------+---------+--------------+
+//!  | deadline, i64 unix ms         | wheel tick, u32            |   only with the flag EXPIRES
+//!  +-------------------------------+----------------------------+
+//!  | key length, u32               |                                only if `key length` is 255
+//!  +-------------------------------+
+//!  | key bytes ...   | payload: i64 | value bytes | (pointer, length, capacity) of a heap string
+//!  +-----------------+---------------------------------------------
+//! ```
+//!
+//! Nothing behind the header is aligned: a 19-byte key with a 32-byte value takes 59 bytes and so a 64-byte
+//! block. The size of a block is the entry's size rounded up by [`block_bytes`] to the classes in which
+//! allocators deal anyway; it is always derivable from the header, and a new value whose entry rounds to
+//! the same block is written in place.
+//!
+//! What this does not do: it knows nothing of tables, of time or of which of two values is to be kept.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+/// The longest value that is kept inside its entry. Larger ones have a heap block of their own, which can
+/// grow without moving the entry.
+pub const INLINE_VALUE_BYTES_MAX: usize = 448;
+
+/// Strings up to this length that were never modified in place are called `embstr` by OBJECT ENCODING.
+const EMBEDDED_NAME_BYTES_MAX: usize = 44;
+
+/// The longest decimal text of an i64: `-9223372036854775808`.
+pub const INTEGER_TEXT_BYTES_MAX: usize = 20;
+
+const HEADER_BYTES: usize = 8;
+const EXPIRY_BYTES: usize = 12;
+const LONG_KEY: u8 = 255;
+const LONG_KEY_BYTES: usize = 4;
+const INTEGER_BYTES: usize = size_of::<i64>();
+const HEAP_BYTES: usize = size_of::<HeapString>();
+const ADDRESS_BITS: u32 = 48;
+
+/// The type of a value, as TYPE names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    String,
+}
+
+impl Kind {
+    /// The word that TYPE answers and SCAN's TYPE option takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+        }
+    }
+}
+
+/// How a value is represented, as OBJECT ENCODING names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Int,
+    EmbeddedString,
+    Raw,
+}
+
+impl Encoding {
+    /// The word that OBJECT ENCODING answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Int => "int",
+            Encoding::EmbeddedString => "embstr",
+            Encoding::Raw => "raw",
+        }
+    }
+}
+
+/// A string to be stored.
+#[derive(Debug)]
+pub enum StringValue<'a> {
+    /// Copied. Canonical decimal text of an i64 becomes an integer, as SET does.
+    Bytes(&'a [u8]),
+    /// As `Bytes`, but a large buffer is adopted without a copy.
+    Owned(Vec<u8>),
+    /// Stored as text even if it reads as an integer, as INCRBYFLOAT's results are.
+    Text(&'a [u8]),
+    Int(i64),
+}
+
+/// A stored string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringRef<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+}
+
+impl StringRef<'_> {
+    /// Length of the value as text.
+    pub fn len(&self) -> usize {
+        match self {
+            StringRef::Int(number) => integer_text_bytes(*number),
+            StringRef::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value as text in a buffer of its own.
+    pub fn to_vec(&self) -> Vec<u8> {
+        match self {
+            StringRef::Int(number) => number.to_string().into_bytes(),
+            StringRef::Bytes(bytes) => bytes.to_vec(),
+        }
+    }
+}
+
+/// Number of characters of `number` in decimal.
+fn integer_text_bytes(number: i64) -> usize {
+    let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
+    digits + usize::from(number < 0)
+}
+
+/// The number of which `text` is the canonical decimal form: no plus sign, no leading zero, no `-0`.
+#[inline]
+pub fn parse_integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [] => return None,
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    match digits {
+        [b'0'] => return if negative { None } else { Some(0) },
+        [b'1'..=b'9', ..] if text.len() <= INTEGER_TEXT_BYTES_MAX => {}
+        _ => return None,
+    }
+    let mut magnitude: u64 = 0;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        magnitude = magnitude.checked_mul(10)?.checked_add(digit as u64)?;
+    }
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+/// The payload that a new entry is to carry.
+pub(super) enum Payload<'a> {
+    Int(i64),
+    Inline(&'a [u8]),
+    Heap(Vec<u8>),
+}
+
+impl<'a> Payload<'a> {
+    /// Chooses the representation of bytes that are not an integer.
+    #[inline]
+    pub(super) fn text(bytes: &'a [u8]) -> Payload<'a> {
+        if bytes.len() <= INLINE_VALUE_BYTES_MAX {
+            Payload::Inline(bytes)
+        } else {
+            Payload::Heap(bytes.to_vec())
+        }
+    }
+
+    #[inline]
+    fn form(&self) -> Form {
+        match self {
+            Payload::Int(_) => Form::Int,
+            Payload::Inline(_) => Form::Inline,
+            Payload::Heap(_) => Form::Heap,
+        }
+    }
+
+    /// Bytes that the payload takes inside the entry.
+    #[inline]
+    fn len(&self) -> usize {
+        match self {
+            Payload::Int(_) => INTEGER_BYTES,
+            Payload::Inline(bytes) => bytes.len(),
+            Payload::Heap(_) => HEAP_BYTES,
+        }
+    }
+}
+
+/// When a key expires and where the wheel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline {
+    pub(super) at_unix_ms: i64,
+    pub(super) tick: u32,
+}
+
+/// What the payload is: the type of the value and how it is represented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Form {
+    Int = 0,
+    Inline = 1,
+    Heap = 2,
+}
+
+const FLAG_EXPIRES: u8 = 1 << 0;
+/// The string was modified in place, so OBJECT ENCODING calls it raw whatever its length.
+const FLAG_RAW: u8 = 1 << 1;
+/// The sweep of the wheel in which the entry was last recorded; see `expiry`.
+const FLAG_GENERATION: u8 = 1 << 2;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Header {
+    form: Form,
+    flags: u8,
+    key_length: u8,
+    /// LFU: the logarithmic counter. LRU: the low byte of the clock.
+    counter: u8,
+    /// LFU: minutes of the last decay. LRU: the high half of the clock.
+    minutes: u16,
+    /// Length of an inline value; 0 for the other forms.
+    value_length: u16,
+}
+
+/// The parts of a `Vec<u8>`, as they lie (unaligned) in an entry.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct HeapString {
+    pointer: *mut u8,
+    length: usize,
+    capacity: usize,
+}
+
+impl HeapString {
+    fn of(bytes: Vec<u8>) -> HeapString {
+        let mut bytes = ManuallyDrop::new(bytes);
+        HeapString { pointer: bytes.as_mut_ptr(), length: bytes.len(), capacity: bytes.capacity() }
+    }
+
+    /// # Safety
+    /// The caller becomes the owner: no other `Vec` may be made of these parts.
+    unsafe fn into_vec(self) -> Vec<u8> {
+        // SAFETY: the parts come from a Vec<u8> that was forgotten in `of`, and the caller owns them alone.
+        unsafe { Vec::from_raw_parts(self.pointer, self.length, self.capacity) }
+    }
+}
+
+/// Size of the block for an entry of `bytes`: multiples of 16 up to 128, then four classes per doubling.
+const fn block_bytes(bytes: usize) -> usize {
+    if bytes <= 128 {
+        return (bytes + 15) & !15;
+    }
+    let step = if bytes <= 8192 { 1 << ((bytes - 1).ilog2() - 2) } else { 1024 };
+    (bytes + step - 1) & !(step - 1)
+}
+
+#[inline]
+const fn entry_bytes(key_length: usize, expires: bool, payload_length: usize) -> usize {
+    let mut bytes = HEADER_BYTES + key_length + payload_length;
+    if expires {
+        bytes += EXPIRY_BYTES;
+    }
+    if key_length >= LONG_KEY as usize {
+        bytes += LONG_KEY_BYTES;
+    }
+    bytes
+}
+
+/// A pointer to a live entry. Whoever holds one has obtained it from the table that owns the entry and
+/// does not keep it across anything that could free it; only [`EntryPointer::free`] ends an entry's life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct EntryPointer(NonNull<u8>);
+
+impl EntryPointer {
+    /// A new entry, not yet owned by any table.
+    #[inline]
+    pub(super) fn allocate(
+        key: &[u8],
+        deadline: Option<Deadline>,
+        payload: Payload<'_>,
+        clock: u32,
+    ) -> EntryPointer {
+        let bytes = entry_bytes(key.len(), deadline.is_some(), payload.len());
+        let layout = Self::layout(bytes);
+        // SAFETY: the layout is not empty, a header at least.
+        let Some(block) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let address = block.as_ptr().expose_provenance();
+        assert!(address >> ADDRESS_BITS == 0, "an address beyond 48 bits does not fit a slot");
+        let entry = EntryPointer(block);
+        let header = Header {
+            form: payload.form(),
+            flags: if deadline.is_some() { FLAG_EXPIRES } else { 0 },
+            key_length: key.len().min(LONG_KEY as usize) as u8,
+            counter: clock as u8,
+            minutes: (clock >> 8) as u16,
+            value_length: 0,
+        };
+        // SAFETY: the block has room for header, deadline, long key length and key: `entry_bytes` counted them.
+        unsafe {
+            block.cast::<Header>().write(header);
+            if let Some(deadline) = deadline {
+                entry.write_deadline(deadline);
+            }
+            if key.len() >= LONG_KEY as usize {
+                entry.at(entry.key_offset() - LONG_KEY_BYTES).cast::<u32>().write_unaligned(key.len() as u32);
+            }
+            entry.at(entry.key_offset()).copy_from_nonoverlapping(key.as_ptr(), key.len());
+        }
+        entry.write_payload(payload);
+        entry
+    }
+
+    /// Frees the entry and the heap block of its value.
+    ///
+    /// # Safety
+    /// No table refers to the entry any more, and no copy of the pointer is used again.
+    #[inline]
+    pub(super) unsafe fn free(self) {
+        self.drop_heap();
+        // SAFETY: the caller's promise covers the shell as well.
+        unsafe { self.free_shell() };
+    }
+
+    /// Frees the entry, but not the heap block that it may refer to.
+    ///
+    /// # Safety
+    /// As for `free`; and the heap block, if any, has got another owner.
+    unsafe fn free_shell(self) {
+        let layout = Self::layout(self.bytes());
+        // SAFETY: the block was allocated with the layout that follows from its size.
+        unsafe { dealloc(self.0.as_ptr(), layout) }
+    }
+
+    #[inline]
+    fn layout(bytes: usize) -> Layout {
+        let block = block_bytes(bytes);
+        debug_assert!(block <= isize::MAX as usize - 7);
+        // SAFETY: 8 is a power of two, and no key is near isize::MAX long.
+        unsafe { Layout::from_size_align_unchecked(block, 8) }
+    }
+
+    /// The address, for a slot of the table.
+    #[inline]
+    pub(super) fn address(self) -> u64 {
+        self.0.as_ptr().expose_provenance() as u64
+    }
+
+    /// The entry whose `address` a slot holds.
+    ///
+    /// # Safety
+    /// `address` came from [`EntryPointer::address`] and the entry has not been freed.
+    #[inline]
+    pub(super) unsafe fn from_address(address: u64) -> EntryPointer {
+        // SAFETY: the address of a live block is not null; its provenance was exposed by `address`.
+        EntryPointer(unsafe {
+            NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address as usize))
+        })
+    }
+
+    #[inline]
+    fn at(self, offset: usize) -> *mut u8 {
+        self.0.as_ptr().wrapping_add(offset)
+    }
+
+    #[inline]
+    fn header(self) -> Header {
+        // SAFETY: every live entry begins with a header, aligned to 8.
+        unsafe { self.0.cast::<Header>().read() }
+    }
+
+    #[inline]
+    fn set_header(self, header: Header) {
+        // SAFETY: as in `header`; entries are changed by the thread that owns their table alone.
+        unsafe { self.0.cast::<Header>().write(header) }
+    }
+
+    #[inline]
+    fn key_offset(self) -> usize {
+        let header = self.header();
+        HEADER_BYTES
+            + if header.flags & FLAG_EXPIRES != 0 { EXPIRY_BYTES } else { 0 }
+            + if header.key_length == LONG_KEY { LONG_KEY_BYTES } else { 0 }
+    }
+
+    #[inline]
+    fn key_length(self) -> usize {
+        let short = self.header().key_length;
+        if short < LONG_KEY {
+            return short as usize;
+        }
+        // SAFETY: a key length of 255 says that four bytes of length stand before the key.
+        unsafe { self.at(self.key_offset() - LONG_KEY_BYTES).cast::<u32>().read_unaligned() as usize }
+    }
+
+    #[inline]
+    pub(super) fn key<'a>(self) -> &'a [u8] {
+        // SAFETY: the key's bytes lie there; callers do not let the slice outlive the entry.
+        unsafe { std::slice::from_raw_parts(self.at(self.key_offset()), self.key_length()) }
+    }
+
+    #[inline]
+    fn payload_offset(self) -> usize {
+        self.key_offset() + self.key_length()
+    }
+
+    #[inline]
+    fn payload_length(self) -> usize {
+        match self.header().form {
+            Form::Int => INTEGER_BYTES,
+            Form::Inline => self.header().value_length as usize,
+            Form::Heap => HEAP_BYTES,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        self.payload_offset() + self.payload_length()
+    }
+
+    /// Bytes of the entry's own block and of its value's heap block.
+    #[inline]
+    pub(super) fn memory_bytes(self) -> usize {
+        let heap = match self.header().form {
+            Form::Heap => self.heap().capacity,
+            _ => 0,
+        };
+        block_bytes(self.bytes()) + heap
+    }
+
+    /// Bytes of the value's heap block, 0 if it has none.
+    pub(super) fn heap_bytes(self) -> usize {
+        if self.header().form == Form::Heap { self.heap().capacity } else { 0 }
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        match self.header().form {
+            Form::Int | Form::Inline | Form::Heap => Kind::String,
+        }
+    }
+
+    pub(super) fn encoding(self) -> Encoding {
+        let header = self.header();
+        match header.form {
+            Form::Int => Encoding::Int,
+            Form::Inline
+                if header.flags & FLAG_RAW == 0
+                    && header.value_length as usize <= EMBEDDED_NAME_BYTES_MAX =>
+            {
+                Encoding::EmbeddedString
+            }
+            Form::Inline | Form::Heap => Encoding::Raw,
+        }
+    }
+
+    #[inline]
+    pub(super) fn string<'a>(self) -> StringRef<'a> {
+        let payload = self.at(self.payload_offset());
+        match self.header().form {
+            // SAFETY: the form says that eight bytes of integer lie there.
+            Form::Int => StringRef::Int(unsafe { payload.cast::<i64>().read_unaligned() }),
+            // SAFETY: the form says that `value_length` bytes lie there; callers bound the lifetime.
+            Form::Inline => StringRef::Bytes(unsafe {
+                std::slice::from_raw_parts(payload, self.header().value_length as usize)
+            }),
+            Form::Heap => {
+                let heap = self.heap();
+                // SAFETY: the parts of a live Vec.
+                StringRef::Bytes(unsafe { std::slice::from_raw_parts(heap.pointer, heap.length) })
+            }
+        }
+    }
+
+    /// The value's bytes for change in place; none for an integer, which has no bytes.
+    pub(super) fn bytes_mut<'a>(self) -> Option<&'a mut [u8]> {
+        let (pointer, length) = match self.header().form {
+            Form::Int => return None,
+            Form::Inline => (self.at(self.payload_offset()), self.header().value_length as usize),
+            Form::Heap => (self.heap().pointer, self.heap().length),
+        };
+        // SAFETY: as in `string`; callers hold the database exclusively while they use the slice.
+        Some(unsafe { std::slice::from_raw_parts_mut(pointer, length) })
+    }
+
+    fn heap(self) -> HeapString {
+        debug_assert!(self.header().form == Form::Heap);
+        // SAFETY: the form says that the parts of a Vec lie there.
+        unsafe { self.at(self.payload_offset()).cast::<HeapString>().read_unaligned() }
+    }
+
+    fn drop_heap(self) {
+        if self.header().form == Form::Heap {
+            // SAFETY: the payload is overwritten or its entry freed next, so this is the one owner.
+            drop(unsafe { self.heap().into_vec() });
+        }
+    }
+
+    /// Writes a payload into the place of the former one, for which the block has room.
+    #[inline]
+    fn write_payload(self, payload: Payload<'_>) {
+        debug_assert!(!matches!(payload, Payload::Inline(bytes) if bytes.len() > INLINE_VALUE_BYTES_MAX));
+        let value_length = if let Payload::Inline(bytes) = &payload { bytes.len() as u16 } else { 0 };
+        self.set_header(Header { form: payload.form(), value_length, ..self.header() });
+        let place = self.at(self.payload_offset());
+        // SAFETY: the callers made sure that the block has room for this payload.
+        unsafe {
+            match payload {
+                Payload::Int(number) => place.cast::<i64>().write_unaligned(number),
+                Payload::Inline(bytes) => place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()),
+                Payload::Heap(bytes) => place.cast::<HeapString>().write_unaligned(HeapString::of(bytes)),
+            }
+        }
+    }
+
+    /// Takes the value out of an entry that is about to be freed or overwritten.
+    fn take_payload(self) -> Payload<'static> {
+        match self.header().form {
+            Form::Heap => {
+                // SAFETY: the form changes in the same breath, so nobody else makes a Vec of these parts.
+                let bytes = unsafe { self.heap().into_vec() };
+                // The block keeps its size: as many inline bytes as the parts of the Vec took.
+                let value_length = HEAP_BYTES as u16;
+                self.set_header(Header { form: Form::Inline, value_length, ..self.header() });
+                Payload::Heap(bytes)
+            }
+            Form::Int | Form::Inline => match self.string() {
+                StringRef::Int(number) => Payload::Int(number),
+                StringRef::Bytes(bytes) => Payload::Inline(bytes),
+            },
+        }
+    }
+
+    /// Gives the entry a new value, in place if the block allows, and says where the entry is now: if it
+    /// moved, the old block is gone and the caller's slot must be told.
+    ///
+    /// # Safety
+    /// The caller writes the result into the only slot that refers to the entry. `payload` does not
+    /// borrow from this entry.
+    #[inline]
+    pub(super) unsafe fn replace_payload(self, payload: Payload<'_>) -> EntryPointer {
+        let fixed = self.payload_offset();
+        let same_block = block_bytes(fixed + payload.len()) == block_bytes(fixed + self.payload_length());
+        if same_block {
+            self.drop_heap();
+            self.write_payload(payload);
+            return self;
+        }
+        let new = EntryPointer::allocate(self.key(), self.deadline(), payload, self.clock());
+        new.set_header(Header { flags: self.header().flags, ..new.header() });
+        // SAFETY: by the caller's promise nobody refers to the old block once the slot is written.
+        unsafe { self.free() };
+        new
+    }
+
+    /// Gives the entry a deadline or takes it away, and says where the entry is now.
+    ///
+    /// # Safety
+    /// The caller writes the result into the only slot that refers to the entry.
+    pub(super) unsafe fn replace_deadline(self, deadline: Option<Deadline>) -> EntryPointer {
+        if let (Some(deadline), true) = (deadline, self.expires()) {
+            // SAFETY: the flag says that the entry has room for a deadline.
+            unsafe { self.write_deadline(deadline) };
+            return self;
+        }
+        if deadline.is_none() && !self.expires() {
+            return self;
+        }
+        let raw = self.raw();
+        let payload = self.take_payload();
+        let new = EntryPointer::allocate(self.key(), deadline, payload, self.clock());
+        new.set_raw(raw);
+        // SAFETY: by the caller's promise nobody refers to the old block; its heap block has moved over.
+        unsafe { self.free_shell() };
+        new
+    }
+
+    /// Lets `change` work on the value as a growable buffer. The value must be on the heap.
+    pub(super) fn with_heap<R>(self, change: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+        if self.header().form != Form::Heap {
+            return None;
+        }
+        // SAFETY: the parts are written back below before anyone can read them again; should `change`
+        // unwind, the Vec is not dropped (ManuallyDrop) and the old parts stay, at worst stale: release
+        // builds abort on panic.
+        let mut bytes = ManuallyDrop::new(unsafe { self.heap().into_vec() });
+        let result = change(&mut bytes);
+        let parts = HeapString::of(ManuallyDrop::into_inner(bytes));
+        // SAFETY: the form says that the parts of a Vec lie there.
+        unsafe { self.at(self.payload_offset()).cast::<HeapString>().write_unaligned(parts) };
+        Some(result)
+    }
+
+    /// Sets the length of an inline value if that leaves the block as it is; new bytes are zero.
+    pub(super) fn resize_inline(self, length: usize) -> bool {
+        if self.header().form != Form::Inline || length > INLINE_VALUE_BYTES_MAX {
+            return false;
+        }
+        let (offset, before) = (self.payload_offset(), self.header().value_length as usize);
+        if block_bytes(offset + length) != block_bytes(offset + before) {
+            return false;
+        }
+        if length > before {
+            // SAFETY: the block is as large as `block_bytes(offset + length)`.
+            unsafe { self.at(offset + before).write_bytes(0, length - before) };
+        }
+        self.set_header(Header { value_length: length as u16, ..self.header() });
+        true
+    }
+
+    #[inline]
+    pub(super) fn expires(self) -> bool {
+        self.header().flags & FLAG_EXPIRES != 0
+    }
+
+    #[inline]
+    pub(super) fn deadline(self) -> Option<Deadline> {
+        if !self.expires() {
+            return None;
+        }
+        // SAFETY: the flag says that deadline and tick follow the header.
+        unsafe {
+            let at_unix_ms = self.at(HEADER_BYTES).cast::<i64>().read_unaligned();
+            let tick = self.at(HEADER_BYTES + 8).cast::<u32>().read_unaligned();
+            Some(Deadline { at_unix_ms, tick })
+        }
+    }
+
+    /// # Safety
+    /// The entry has room for a deadline: its flag EXPIRES is set.
+    unsafe fn write_deadline(self, deadline: Deadline) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.at(HEADER_BYTES).cast::<i64>().write_unaligned(deadline.at_unix_ms);
+            self.at(HEADER_BYTES + 8).cast::<u32>().write_unaligned(deadline.tick);
+        }
+    }
+
+    /// Whether the deadline has come.
+    #[inline]
+    pub(super) fn expired(self, now_unix_ms: i64) -> bool {
+        self.deadline().is_some_and(|deadline| deadline.at_unix_ms <= now_unix_ms)
+    }
+
+    #[inline]
+    pub(super) fn clock(self) -> u32 {
+        let header = self.header();
+        header.counter as u32 | (header.minutes as u32) << 8
+    }
+
+    #[inline]
+    pub(super) fn set_clock(self, clock: u32) {
+        self.set_header(Header { counter: clock as u8, minutes: (clock >> 8) as u16, ..self.header() });
+    }
+
+    pub(super) fn raw(self) -> bool {
+        self.header().flags & FLAG_RAW != 0
+    }
+
+    pub(super) fn set_raw(self, raw: bool) {
+        self.set_flag(FLAG_RAW, raw);
+    }
+
+    pub(super) fn generation(self) -> bool {
+        self.header().flags & FLAG_GENERATION != 0
+    }
+
+    pub(super) fn set_generation(self, generation: bool) {
+        self.set_flag(FLAG_GENERATION, generation);
+    }
+
+    fn set_flag(self, flag: u8, set: bool) {
+        let before = self.header();
+        let flags = if set { before.flags | flag } else { before.flags & !flag };
+        self.set_header(Header { flags, ..before });
+    }
+}
+
+/// A look at a stored key and its value, for as long as the database is not changed.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    pointer: EntryPointer,
+    database: PhantomData<&'a [u8]>,
+}
+
+impl<'a> EntryRef<'a> {
+    /// The caller bounds `'a` by its borrow of the table that owns the entry.
+    #[inline]
+    pub(super) fn new(pointer: EntryPointer) -> EntryRef<'a> {
+        EntryRef { pointer, database: PhantomData }
+    }
+
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        self.pointer.key()
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.pointer.kind()
+    }
+
+    pub fn encoding(&self) -> Encoding {
+        self.pointer.encoding()
+    }
+
+    /// The value if it is a string.
+    #[inline]
+    pub fn string(&self) -> Option<StringRef<'a>> {
+        match self.pointer.kind() {
+            Kind::String => Some(self.pointer.string()),
+        }
+    }
+
+    /// When the key expires, in unix milliseconds.
+    pub fn expiry(&self) -> Option<i64> {
+        self.pointer.deadline().map(|deadline| deadline.at_unix_ms)
+    }
+
+    /// Bytes allocated for key and value, without the table's part.
+    pub fn memory_bytes(&self) -> usize {
+        self.pointer.memory_bytes()
+    }
+
+    /// The access clock as stored, 24 bits; `eviction` says what it means under which policy.
+    pub(super) fn clock(&self) -> u32 {
+        self.pointer.clock()
+    }
+}

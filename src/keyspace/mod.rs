@@ -1,0 +1,182 @@
+//! One shard's keys: its databases, what every lookup needs to know, and the work that goes in steps.
+//!
+//! ```text
+//!   Keyspace                              one per shard
+//!    └─ Database × 16                     what SELECT chooses: every operation on keys
+//!        ├─ Table (or one per hash slot)  from hash and key to entry                (table.rs)
+//!        │   └─ entries                   key, value, deadline, access clock        (entry.rs)
+//!        ├─ Wheel                         which keys expire when                    (expiry.rs)
+//!        └─ graveyard                     what is to be freed in steps
+//! ```
+//!
+//! Time is set from outside once per turn of the shard's loop ([`Keyspace::set_now`]); nothing here reads
+//! a clock, does I/O or waits. Every lookup finds expired keys missing and removes them on the way.
+
+mod database;
+mod entry;
+pub mod slot;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use database::{Database, Key, Moved, StringMut};
+pub use entry::{
+    Encoding, EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Kind, StringRef, StringValue,
+    parse_integer,
+};
+pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
+pub use table::SCAN_CURSOR_BITS;
+
+use ahash::RandomState;
+use database::Context;
+
+/// What happens to a key's deadline when its value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    Keep,
+    Clear,
+    /// Unix milliseconds.
+    At(i64),
+}
+
+/// How a keyspace is laid out, for good.
+pub struct KeyspaceOptions {
+    pub databases: usize,
+    /// The same for every shard of the process, so that a hash computed on one core serves on another.
+    pub hasher: RandomState,
+    /// With cores as cluster nodes: the first of this shard's hash slots and their number. Each slot then
+    /// has a table of its own, so that its keys are counted and listed without walking others.
+    pub slots: Option<(u16, u16)>,
+}
+
+/// Counters since the start or since CONFIG RESETSTAT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub hits: u64,
+    pub misses: u64,
+    pub expired_keys: u64,
+    pub evicted_keys: u64,
+}
+
+/// A bound on one slice of background work: about so many entries are looked at, some 0.1 µs each.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget(pub usize);
+
+/// One shard's databases.
+pub struct Keyspace {
+    databases: Vec<Database>,
+    hasher: RandomState,
+    slots: Option<(u16, u16)>,
+    context: Context,
+}
+
+impl Keyspace {
+    pub fn new(options: KeyspaceOptions) -> Keyspace {
+        let KeyspaceOptions { databases, hasher, slots } = options;
+        let context = Context::new();
+        let new = |_| Database::new(hasher.clone(), slots);
+        Keyspace { databases: (0..databases).map(new).collect(), hasher, slots, context }
+    }
+
+    #[inline]
+    pub fn hash_of(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The key with its hash, and with its slot where that is needed.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        let slot = if self.slots.is_some() { slot_of(bytes) } else { 0 };
+        Key { bytes, hash: self.hash_of(bytes), slot }
+    }
+
+    /// The key with its hash, which was computed before.
+    #[inline(always)]
+    pub fn key_hashed<'a>(&self, bytes: &'a [u8], hash: u64) -> Key<'a> {
+        let slot = if self.slots.is_some() { slot_of(bytes) } else { 0 };
+        Key { bytes, hash, slot }
+    }
+
+    /// Whether every hash slot has a table of its own, so that scan cursors hold slots.
+    pub fn has_slot_tables(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    /// Sets the time for all that follows, in unix milliseconds.
+    #[inline]
+    pub fn set_now(&mut self, unix_ms: i64) {
+        self.context.set_now(unix_ms);
+    }
+
+    #[inline]
+    pub fn now(&self) -> i64 {
+        self.context.now()
+    }
+
+    /// Whether lookups leave the access clocks as they are: CLIENT NO-TOUCH, set per client.
+    #[inline]
+    pub fn set_no_touch(&mut self, no_touch: bool) {
+        self.context.set_no_touch(no_touch);
+    }
+
+    /// Number of databases.
+    pub fn database_count(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// The database with this index, which must be below the number of databases.
+    #[inline]
+    pub fn database(&mut self, index: usize) -> &mut Database {
+        let database = &mut self.databases[index];
+        database.enter(self.context);
+        database
+    }
+
+    /// Exchanges two databases, as SWAPDB does.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.databases.swap(a, b);
+    }
+
+    /// Removes all keys of a database; they are freed in steps.
+    pub fn flush_database(&mut self, index: usize) {
+        self.database(index).flush();
+    }
+
+    /// Removes all keys of all databases; they are freed in steps.
+    pub fn flush_all(&mut self) {
+        (0..self.databases.len()).for_each(|index| self.flush_database(index));
+    }
+
+    /// Changes since the start: each key written, removed or given another deadline counts one.
+    pub fn dirty(&self) -> u64 {
+        self.databases.iter().map(Database::dirty).sum()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.databases.iter().map(Database::stats).fold(Stats::default(), |sum, stats| Stats {
+            hits: sum.hits + stats.hits,
+            misses: sum.misses + stats.misses,
+            expired_keys: sum.expired_keys + stats.expired_keys,
+            evicted_keys: sum.evicted_keys + stats.evicted_keys,
+        })
+    }
+
+    pub fn reset_stats(&mut self) {
+        self.databases.iter_mut().for_each(Database::reset_stats);
+    }
+
+    /// Bytes allocated for tables, keys and values, and for what waits to be freed.
+    pub fn memory_bytes(&self) -> usize {
+        self.databases.iter().map(Database::memory_bytes).sum()
+    }
+
+    /// One bounded slice of background work. Returns whether work is left that could be done now.
+    pub fn step(&mut self, budget: Budget) -> bool {
+        let share = Budget((budget.0 / self.databases.len().max(1)).max(1));
+        let mut left = false;
+        for index in 0..self.databases.len() {
+            left |= self.database(index).step(share);
+        }
+        left
+    }
+}
