@@ -9,13 +9,21 @@
 //! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
 //! They run to completion, know nothing of sessions and never read the clock.
 
+pub mod counters;
+pub mod databases;
 pub mod docs;
+pub mod expire;
 pub mod keys;
+pub mod keyspec;
+pub mod lcs;
+pub mod scan;
 pub mod strings;
 mod table;
+#[cfg(test)]
+pub mod testing;
 
 use crate::error::CommandError;
-use crate::keyspace::{Key, Keyspace, Moved};
+use crate::keyspace::{Database, Key, Keyspace, Moved};
 use crate::resp::{Args, Reply};
 use crate::runtime::engine::Token;
 use crate::session::Session;
@@ -25,7 +33,15 @@ use crate::transaction::PlanFunction;
 pub use table::{CommandId, CommandTable};
 
 /// Every family of commands, in the order in which COMMAND lists them.
-pub const FAMILIES: &[&[Command]] = &[strings::COMMANDS, keys::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[
+    strings::COMMANDS,
+    counters::COMMANDS,
+    lcs::COMMANDS,
+    keys::COMMANDS,
+    expire::COMMANDS,
+    scan::COMMANDS,
+    databases::COMMANDS,
+];
 
 /// A command on data: runs on the shard that owns its keys.
 pub type DataFunction = fn(&mut Data<'_>) -> Result<(), CommandError>;
@@ -133,18 +149,29 @@ pub enum Merge {
     Concatenate,
 }
 
-impl Data<'_> {
-    /// The first key, hashed already.
+/// What a command on one key works with: parts of a [`Data`], borrowed side by side.
+pub struct Target<'d, 'a> {
+    pub database: &'d mut Database,
+    pub key: Key<'d>,
+    pub args: &'d Args<'a>,
+    pub reply: &'d mut Reply<'a>,
+}
+
+impl<'a> Data<'a> {
+    /// The selected database and argument 1 as the key, which is hashed already.
     #[inline(always)]
-    pub fn first_key(&self) -> Key<'_> {
-        Key { bytes: self.args.get(1), hash: self.key_hash }
+    pub fn first(&mut self) -> Target<'_, 'a> {
+        let key = self.keyspace.key_hashed(self.args.get(1), self.key_hash);
+        let database = self.keyspace.database(self.database);
+        Target { database, key, args: &self.args, reply: &mut self.reply }
     }
 
-    /// Argument `index` as a key.
+    /// The selected database and argument `index` as the key.
     #[inline]
-    pub fn key(&self, index: usize) -> Key<'_> {
-        let bytes = self.args.get(index);
-        Key { bytes, hash: self.keyspace.hash_of(bytes) }
+    pub fn target(&mut self, index: usize) -> Target<'_, 'a> {
+        let key = self.keyspace.key(self.args.get(index));
+        let database = self.keyspace.database(self.database);
+        Target { database, key, args: &self.args, reply: &mut self.reply }
     }
 }
 
@@ -167,6 +194,10 @@ pub struct Command {
     pub complexity: &'static str,
     /// The arguments after the name as the manual writes them: `key value [NX | XX] [GET]`.
     pub syntax: &'static str,
+    /// Hints for clients that route commands themselves, such as `request_policy:all_shards`.
+    pub tips: &'static [&'static str],
+    /// Since which version another command is preferred, and what the manual recommends instead.
+    pub deprecated: Option<(&'static str, &'static str)>,
     /// `None`: a container that only has subcommands.
     pub run: Option<Run>,
     pub subcommands: &'static [Command],
@@ -185,6 +216,8 @@ impl Command {
             summary: "",
             complexity: "",
             syntax: "",
+            tips: &[],
+            deprecated: None,
             run: Some(run),
             subcommands: &[],
         }
@@ -217,6 +250,14 @@ impl Command {
 
     pub const fn docs(self, summary: &'static str, complexity: &'static str, syntax: &'static str) -> Self {
         Command { summary, complexity, syntax, ..self }
+    }
+
+    pub const fn tips(self, tips: &'static [&'static str]) -> Self {
+        Command { tips, ..self }
+    }
+
+    pub const fn deprecated(self, since: &'static str, replaced_by: &'static str) -> Self {
+        Command { deprecated: Some((since, replaced_by)), ..self }
     }
 
     /// Whether a command line of `count` arguments, name included, can be right.

@@ -628,7 +628,8 @@ impl Database {
         entry.map(|entry| (self.slot_first + index as u16, entry))
     }
 
-    pub(super) fn random_bits(&mut self) -> u64 {
+    /// A random number, of the sequence by which keys are chosen.
+    pub fn random_bits(&mut self) -> u64 {
         next_random(&mut self.random_state)
     }
 

@@ -16,7 +16,7 @@ mod database;
 mod entry;
 mod eviction;
 mod expiry;
-mod slot;
+pub mod slot;
 mod string_mut;
 mod table;
 #[cfg(test)]
@@ -103,6 +103,18 @@ impl Keyspace {
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
         let slot = if self.slots.is_some() { slot_of(bytes) } else { 0 };
         Key { bytes, hash: self.hash_of(bytes), slot }
+    }
+
+    /// The key with its hash, which was computed before.
+    #[inline(always)]
+    pub fn key_hashed<'a>(&self, bytes: &'a [u8], hash: u64) -> Key<'a> {
+        let slot = if self.slots.is_some() { slot_of(bytes) } else { 0 };
+        Key { bytes, hash, slot }
+    }
+
+    /// Whether every hash slot has a table of its own, so that scan cursors hold slots.
+    pub fn has_slot_tables(&self) -> bool {
+        self.slots.is_some()
     }
 
     /// Sets the time for all that follows, in unix milliseconds.

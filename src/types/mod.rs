@@ -1,0 +1,3 @@
+//! Pure data structures and number formats: they know nothing of keys, time or clients.
+
+pub mod long_double;
