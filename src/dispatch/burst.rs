@@ -7,6 +7,7 @@ use crate::keyspace::Key;
 use crate::resp::{Args, Span};
 use crate::session::Frame;
 use crate::shard::Shard;
+use crate::shard::batch::NO_KEY;
 
 /// Commands whose buckets are prefetched before the first of them runs: what fits the first-level cache.
 const PREFETCH_WINDOW: usize = 64;
@@ -39,8 +40,16 @@ pub struct Call {
     /// Position in the command table; `u16::MAX`: none.
     pub command: u16,
     pub way: Way,
-    /// The hash of the first key, if it goes to one shard.
+    /// Hash and table slot of the first key, if it goes to one shard and has one; else [`NO_KEY`].
     pub hash: u64,
+    pub slot: u16,
+}
+
+impl Call {
+    #[inline(always)]
+    fn key(&self) -> Key<'static> {
+        Key { bytes: &[], hash: self.hash, slot: self.slot }
+    }
 }
 
 impl Burst {
@@ -68,9 +77,8 @@ impl Burst {
     pub fn resolve(&mut self, bytes: &[u8], shard: &mut Shard, table: &CommandTable, database: usize) {
         for index in 0..self.frames.len() {
             let call = resolve(&self.args(index, bytes), shard, table);
-            if index < PREFETCH_WINDOW && call.way == Way::Shard(shard.id as u16) {
-                let key = Key { bytes: &[], hash: call.hash };
-                shard.keyspace.database(database).prefetch_bucket(&key);
+            if index < PREFETCH_WINDOW && call.slot != NO_KEY && call.way == Way::Shard(shard.id as u16) {
+                shard.keyspace.database(database).prefetch_bucket(&call.key());
             }
             self.calls.push(call);
         }
@@ -85,19 +93,20 @@ impl Burst {
             return;
         }
         let own = Way::Shard(shard.id as u16);
+        let fetched = |call: &&Call| call.way == own && call.slot != NO_KEY;
         let database = shard.keyspace.database(database);
-        for call in calls.iter().take(PREFETCH_WINDOW).filter(|call| call.way == own) {
-            database.prefetch_entry(&Key { bytes: &[], hash: call.hash });
+        for call in calls.iter().take(PREFETCH_WINDOW).filter(fetched) {
+            database.prefetch_entry(&call.key());
         }
-        for call in calls.iter().skip(PREFETCH_WINDOW).take(PREFETCH_WINDOW).filter(|call| call.way == own) {
-            database.prefetch_bucket(&Key { bytes: &[], hash: call.hash });
+        for call in calls.iter().skip(PREFETCH_WINDOW).take(PREFETCH_WINDOW).filter(fetched) {
+            database.prefetch_bucket(&call.key());
         }
     }
 }
 
 #[inline]
 fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
-    let refused = Call { command: u16::MAX, way: Way::Refused, hash: 0 };
+    let refused = Call { command: u16::MAX, way: Way::Refused, hash: 0, slot: NO_KEY };
     let Some(mut id) = table.find(args.get(0)) else { return refused };
     let mut command = table.get(id);
     if !command.subcommands.is_empty() && args.len() >= 2 {
@@ -117,13 +126,14 @@ fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
         Some(run) => way_of(run, command, args, shard),
         None => Way::Refused,
     };
-    let hash = match way {
-        Way::Shard(_) => {
-            first_key(command, args).map_or(0, |position| shard.keyspace.hash_of(args.get(position)))
-        }
-        _ => 0,
-    };
-    Call { command: id.0, way, hash }
+    let mut call = Call { command: id.0, way, hash: 0, slot: NO_KEY };
+    if matches!(way, Way::Shard(_))
+        && let Some(position) = first_key(command, args)
+    {
+        let key = shard.keyspace.key(args.get(position));
+        (call.hash, call.slot) = (key.hash, key.slot);
+    }
+    call
 }
 
 #[inline(always)]

@@ -4,14 +4,14 @@
 //! [`Dispatcher::run_several`] or [`Dispatcher::gather`], and every reply through
 //! [`Dispatcher::complete`]. A hop's items go into the same batches as everybody else's.
 
-use crate::commands::{Command, CommandId, Here, Merge, Run, Split};
+use crate::commands::{CommandId, Here, Merge, Run, Split};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply, Span, scan};
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::ReplyMode;
 use crate::shard::Report;
-use crate::shard::batch::{Batch, Extra, ItemHeader};
+use crate::shard::batch::{Batch, Extra, ItemHeader, NO_KEY};
 use crate::transaction::{Plan, StepResult, Work};
 
 use super::Dispatcher;
@@ -133,6 +133,7 @@ impl Dispatcher {
             database: session.database,
             arguments: args.len() as u32,
             // A report is about the shard: in place of a key's hash it learns who asks.
+            slot: NO_KEY,
             hash: session.id,
         };
         let coordination = Box::new(Coordination {
@@ -187,8 +188,9 @@ impl Dispatcher {
         for (shard, positions) in by_shard.iter().enumerate().filter(|(_, positions)| !positions.is_empty()) {
             part_of_shard[shard] = parts.len() as u16;
             let count = 1 + positions.len() * stride;
-            let hash = self.shard.keyspace.hash_of(args.get(positions[0]));
-            let header = ItemHeader { arguments: count as u32, hash, ..header };
+            let key = self.shard.keyspace.key(args.get(positions[0]));
+            let (hash, slot) = (key.hash, key.slot);
+            let header = ItemHeader { arguments: count as u32, hash, slot, ..header };
             let groups = positions.iter().flat_map(|&first| first..(first + stride).min(args.len()));
             let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
             parts.push(self.put_share(shard, header, words));
@@ -215,6 +217,7 @@ impl Dispatcher {
         let header = coordination.share_header();
         let mut parts = Vec::with_capacity(work.len());
         for task in work {
+            // Argument 1 need not be a key, in which case the hash is not looked at.
             let hash = task.args.get(1).map_or(0, |key| self.shard.keyspace.hash_of(key));
             let header =
                 ItemHeader { step: task.step as u8 + 1, arguments: task.args.len() as u32, hash, ..header };
@@ -412,8 +415,7 @@ impl Dispatcher {
         let ticks = Ticks::now().wrapping_sub(coordination.started);
         self.shard.metrics.ran(coordination.command, ticks);
         if ticks > self.shard.slow_ticks {
-            let command = self.table.get(CommandId(coordination.command));
-            self.shard.observe_slow(token, command, &coordination.args.args(), ticks);
+            self.shard.observe_slow(token, &coordination.args.args(), ticks);
         }
     }
 
@@ -444,18 +446,14 @@ impl Dispatcher {
             for (item, ticks) in slow {
                 let mut spans = Vec::new();
                 let mut position = 0;
-                let mut found = None;
                 for _ in 0..=item {
                     spans.clear();
-                    let Some((header, next)) = batch.read(position, &mut spans) else { break };
-                    found = Some(header);
+                    let Some((_, next)) = batch.read(position, &mut spans) else { break };
                     position = next;
                 }
-                let Some(header) = found else { continue };
-                let command: &'static Command = self.table.get(CommandId(header.command));
                 let batch = self.batches.batch_mut(part.batch);
                 let (bytes, owned, _) = batch.parts();
-                self.shard.observe_slow(token, command, &Args::new(bytes, &spans, owned), ticks);
+                self.shard.observe_slow(token, &Args::new(bytes, &spans, owned), ticks);
             }
             // Borrowed anew: observing needs the shard.
             let batch = self.batches.batch_mut(part.batch);
@@ -473,6 +471,7 @@ impl Coordination {
             no_touch: false,
             database: self.database,
             arguments: 0,
+            slot: NO_KEY,
             hash: 0,
         }
     }

@@ -12,7 +12,7 @@ use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{ReplyMode, Session};
-use crate::shard::batch::ItemHeader;
+use crate::shard::batch::{ItemHeader, NO_KEY};
 
 use super::burst::{self, Burst, Way};
 use super::wait::{Kind, PartOf};
@@ -156,7 +156,7 @@ impl Dispatcher {
             self.shard.metrics.ran(call.command, ticks);
             if ticks > self.shard.slow_ticks {
                 let args = burst.args(index, bytes);
-                self.shard.observe_slow(token, command, &args, ticks);
+                self.shard.observe_slow(token, &args, ticks);
             }
             if reply_mode != ReplyMode::On {
                 let session = self.shard.sessions.current(token);
@@ -186,6 +186,7 @@ impl Dispatcher {
             no_touch: session.no_touch,
             database: session.database,
             arguments: 0,
+            slot: NO_KEY,
             hash: 0,
         };
         for index in stretch {
@@ -221,7 +222,13 @@ impl Dispatcher {
             }
             let args = burst.args(index, bytes);
             let item =
-                ItemHeader { command: call.command, arguments: args.len() as u32, hash: call.hash, ..header };
+                ItemHeader {
+                command: call.command,
+                arguments: args.len() as u32,
+                slot: call.slot,
+                hash: call.hash,
+                ..header
+            };
             put_item(batch, item, args);
         }
         self.start_waiting(token, wait);
@@ -292,7 +299,7 @@ impl Dispatcher {
         self.shard.metrics.ran(call.command, ticks);
         if ticks > self.shard.slow_ticks {
             let args = burst.args(index, bytes);
-            self.shard.observe_slow(token, command, &args, ticks);
+            self.shard.observe_slow(token, &args, ticks);
         }
         let session = self.shard.sessions.current(token);
         settle_reply(session, mark, out);

@@ -16,6 +16,7 @@ mod burst;
 mod command;
 mod gate;
 mod local;
+mod monitor;
 mod remote;
 mod wait;
 
@@ -79,7 +80,11 @@ impl Dispatcher {
             }
         }
         for (shard, feed) in std::mem::take(&mut self.shard.feeds) {
-            self.mailbox.send(shard, Message::Feed(Box::new(feed)));
+            if shard == self.shard.id {
+                self.deliver(&feed);
+            } else {
+                self.mailbox.send(shard, Message::Feed(Box::new(feed)));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use crate::keyspace::Key;
 use crate::resp::{Args, Reply, Span};
 use crate::runtime::clock::Ticks;
-use crate::shard::batch::{Batch, Extra, ItemHeader};
+use crate::shard::batch::{Batch, Extra, ItemHeader, NO_KEY};
 
 use super::Dispatcher;
 
@@ -51,12 +51,13 @@ impl Dispatcher {
             return;
         }
         let keyspace = &mut self.shard.keyspace;
-        for (header, _) in items {
-            let key = Key { bytes: &[], hash: header.hash };
+        let keyed = |item: &&(ItemHeader, u32)| item.0.slot != NO_KEY;
+        for (header, _) in items.iter().filter(keyed) {
+            let key = Key { bytes: &[], hash: header.hash, slot: header.slot };
             keyspace.database(header.database as usize).prefetch_bucket(&key);
         }
-        for (header, _) in items {
-            let key = Key { bytes: &[], hash: header.hash };
+        for (header, _) in items.iter().filter(keyed) {
+            let key = Key { bytes: &[], hash: header.hash, slot: header.slot };
             keyspace.database(header.database as usize).prefetch_entry(&key);
         }
     }

@@ -1,6 +1,7 @@
 //! What is counted while commands run: plain numbers of one shard, added up when somebody asks.
 
 mod histogram;
+pub mod slowlog;
 
 pub use histogram::Histogram;
 

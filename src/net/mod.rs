@@ -9,6 +9,7 @@
 //! them by hand, with a simulated engine and a clock of its own.
 
 mod connection;
+mod cron;
 pub mod listener;
 mod output;
 

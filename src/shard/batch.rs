@@ -5,7 +5,7 @@
 //! it, so that in a steady state nothing is allocated.
 //!
 //! ```text
-//!   item:  command u16 │ step u8 │ flags u8 │ database u16 │ arguments u32 │ hash u64
+//!   item:  command u16 │ step u8 │ flags u8 │ database u16 │ arguments u32 │ slot u16 │ hash u64
 //!          │ length u32 per argument │ the bytes of the arguments
 //! ```
 
@@ -13,6 +13,9 @@ use crate::keyspace::Moved;
 use crate::resp::Span;
 
 use super::report::Report;
+
+/// In place of a slot: the item has no key.
+pub const NO_KEY: u16 = u16::MAX;
 
 /// The fixed part of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +28,13 @@ pub struct ItemHeader {
     pub no_touch: bool,
     pub database: u16,
     pub arguments: u32,
+    /// The hash slot of the first key where tables are kept by slot, else 0; or [`NO_KEY`].
+    pub slot: u16,
     /// The hash of the first key.
     pub hash: u64,
 }
 
-const HEADER_BYTES: usize = 18;
+const HEADER_BYTES: usize = 20;
 const RESP3: u8 = 1;
 const NO_TOUCH: u8 = 2;
 /// An argument with this bit in its length is a vector of its own; the rest is its number.
@@ -211,7 +216,8 @@ impl ItemHeader {
         bytes[3] = if self.resp3 { RESP3 } else { 0 } | if self.no_touch { NO_TOUCH } else { 0 };
         bytes[4..6].copy_from_slice(&self.database.to_le_bytes());
         bytes[6..10].copy_from_slice(&self.arguments.to_le_bytes());
-        bytes[10..18].copy_from_slice(&self.hash.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.slot.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.hash.to_le_bytes());
         bytes
     }
 
@@ -227,7 +233,8 @@ impl ItemHeader {
             no_touch: bytes[3] & NO_TOUCH != 0,
             database: field(4, 2) as u16,
             arguments: field(6, 4) as u32,
-            hash: field(10, 8),
+            slot: field(10, 2) as u16,
+            hash: field(12, 8),
         }
     }
 }
@@ -247,6 +254,7 @@ mod tests {
             no_touch: false,
             database: 15,
             arguments: 3,
+            slot: 16383,
             hash: 0x0123_4567_89ab_cdef,
         };
         let mut writer = batch.begin(header);

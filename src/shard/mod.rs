@@ -9,12 +9,14 @@ pub mod mailbox;
 pub mod node;
 pub mod report;
 pub mod route;
+pub mod upkeep;
 
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::keyspace::{Keyspace, KeyspaceOptions};
 use crate::metrics::Metrics;
+use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::session::Sessions;
 
@@ -31,6 +33,7 @@ pub struct Shard {
     pub sessions: Sessions,
     pub config: Config,
     pub metrics: Metrics,
+    pub slowlog: Slowlog,
     /// Commands that take longer than this many clock ticks are looked at closely.
     pub slow_ticks: u64,
     /// The memory limit is reached and eviction did not help: commands that grow data are refused.
@@ -69,6 +72,7 @@ impl Shard {
             keyspace,
             sessions: Sessions::new(id, node.shards()),
             metrics: Metrics::new(commands),
+            slowlog: Slowlog::default(),
             slow_ticks: u64::MAX,
             out_of_memory: false,
             pause: None,

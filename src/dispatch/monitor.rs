@@ -1,0 +1,63 @@
+//! MONITOR: a line about every command, for the clients that asked for it.
+
+use crate::commands::{Command, flag};
+use crate::runtime::clock;
+use crate::runtime::engine::Token;
+use crate::shard::mailbox::Feed;
+use crate::shard::upkeep::client_address;
+
+use super::Dispatcher;
+use super::burst::Burst;
+
+impl Dispatcher {
+    /// Tells every monitor of command `index` of the burst.
+    #[cold]
+    pub(super) fn feed_monitors(
+        &mut self,
+        token: Token,
+        command: &Command,
+        bytes: &[u8],
+        burst: &mut Burst,
+        index: usize,
+    ) {
+        if command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0 {
+            return;
+        }
+        let session = self.shard.sessions.current(token);
+        let address = client_address(session, self.shard.config.unixsocket.as_bytes());
+        let now_us = clock::unix_us();
+        let (seconds, us) = (now_us / 1_000_000, now_us % 1_000_000);
+        let mut line = format!("+{seconds}.{us:06} [{} {address}]", session.database).into_bytes();
+        let sensitive = matches!(command.name, "auth" | "hello");
+        for (position, argument) in burst.args(index, bytes).iter().enumerate() {
+            line.push(b' ');
+            if sensitive && position > 0 {
+                line.extend_from_slice(b"\"(redacted)\"");
+            } else {
+                quote(argument, &mut line);
+            }
+        }
+        line.extend_from_slice(b"\r\n");
+        for &(shard, session_id) in &self.shard.monitors {
+            self.shard.feeds.push((shard, Feed { session_id, bytes: line.clone() }));
+        }
+    }
+}
+
+/// Text in double quotes, with everything escaped that is not printable.
+pub fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for &byte in text {
+        match byte {
+            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            7 => out.extend_from_slice(b"\\a"),
+            8 => out.extend_from_slice(b"\\b"),
+            0x20..=0x7e => out.push(byte),
+            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,100 @@
+//! What a shard does besides running commands: keeping below the memory limit, noticing slow commands,
+//! cleaning up after connections.
+
+use std::sync::atomic::Ordering;
+
+use crate::config::MaxmemoryPolicy;
+use crate::keyspace::EvictionPolicy;
+use crate::metrics::slowlog::{SlowCommand, shown_arguments};
+use crate::resp::Args;
+use crate::runtime::engine::Token;
+use crate::runtime::{allocator, socket};
+use crate::session::{ConnectionKind, Session};
+
+use super::Shard;
+
+/// Keys that are evicted in one turn at most: some hundred microseconds.
+const EVICTIONS_PER_TURN_MAX: usize = 256;
+
+impl Shard {
+    /// Memory of the process in bytes: this shard's as of now, the others' as they last told.
+    pub fn used_memory_bytes(&self) -> u64 {
+        let own = &self.node.gauges[self.id].held_bytes;
+        own.store(allocator::thread_held_bytes(), Ordering::Relaxed);
+        self.node.used_memory_bytes()
+    }
+
+    /// Evicts while the process holds more than `maxmemory`, in small steps; each shard does its share.
+    /// Without anything to evict, commands that grow data are refused until there is room.
+    pub fn make_room(&mut self) {
+        let limit = self.config.maxmemory;
+        if limit == 0 {
+            self.out_of_memory = false;
+            return;
+        }
+        let policy = policy_of(self.config.maxmemory_policy);
+        let samples = self.config.maxmemory_samples as usize;
+        for _ in 0..EVICTIONS_PER_TURN_MAX {
+            if self.used_memory_bytes() <= limit {
+                self.out_of_memory = false;
+                return;
+            }
+            if !self.keyspace.evict_one(policy, samples) {
+                self.out_of_memory = true;
+                return;
+            }
+        }
+        // Still too much, but there are keys to evict: the next turns go on.
+        self.out_of_memory = false;
+    }
+
+    /// Notes a command that took longer than `slowlog-log-slower-than`.
+    #[cold]
+    pub fn observe_slow(&mut self, token: Token, args: &Args<'_>, ticks: u64) {
+        let (client, client_name) = match self.sessions.get(token) {
+            Some(session) => {
+                let name = session.details.as_ref().map(|details| details.name.clone());
+                (client_address(session, self.config.unixsocket.as_bytes()), name.unwrap_or_default())
+            }
+            None => (String::new(), Vec::new()),
+        };
+        let command = SlowCommand {
+            id: 0,
+            unix_seconds: self.keyspace.now() / 1000,
+            duration_us: self.node.ticks.to_ns(ticks) / 1000,
+            arguments: shown_arguments(args.len(), args.iter()),
+            client,
+            client_name,
+        };
+        let length_max = self.config.slowlog_max_len as usize;
+        self.slowlog.add(command, self.id, self.route.shards(), length_max);
+    }
+
+    /// A connection has ended.
+    pub fn session_ended(&mut self, session: &Session) {
+        self.paused.retain(|token| *token != session.token);
+    }
+}
+
+/// How CLIENT LIST, MONITOR and SLOWLOG show where a client is.
+pub fn client_address(session: &Session, unix_socket: &[u8]) -> String {
+    match session.kind {
+        ConnectionKind::Unix => format!("{}:0", String::from_utf8_lossy(unix_socket)),
+        ConnectionKind::Tcp => {
+            socket::addresses(session.socket).0.map_or_else(|| "?:0".to_string(), |peer| peer.to_string())
+        }
+    }
+}
+
+fn policy_of(policy: MaxmemoryPolicy) -> EvictionPolicy {
+    match policy {
+        MaxmemoryPolicy::NoEviction => EvictionPolicy::NoEviction,
+        MaxmemoryPolicy::AllkeysLru => EvictionPolicy::AllKeysLru,
+        MaxmemoryPolicy::AllkeysLfu => EvictionPolicy::AllKeysLfu,
+        MaxmemoryPolicy::AllkeysRandom => EvictionPolicy::AllKeysRandom,
+        MaxmemoryPolicy::VolatileLru => EvictionPolicy::VolatileLru,
+        MaxmemoryPolicy::VolatileLfu => EvictionPolicy::VolatileLfu,
+        MaxmemoryPolicy::VolatileRandom => EvictionPolicy::VolatileRandom,
+        MaxmemoryPolicy::VolatileTtl => EvictionPolicy::VolatileTtl,
+    }
+}
