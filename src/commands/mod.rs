@@ -9,6 +9,7 @@
 //! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
 //! They run to completion, know nothing of sessions and never read the clock.
 
+pub mod connection;
 pub mod counters;
 pub mod databases;
 pub mod docs;
@@ -34,6 +35,7 @@ pub use table::{CommandId, CommandTable};
 
 /// Every family of commands, in the order in which COMMAND lists them.
 pub const FAMILIES: &[&[Command]] = &[
+    connection::COMMANDS,
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,

@@ -77,8 +77,8 @@ impl Dispatcher {
         let session = self.shard.sessions.current(token);
         session.commands += 1;
         session.last_command = call.command;
-        let (database, resp3) = (session.database, session.resp3);
-        if let Err(error) = gate::admit(command, self.shard.sessions.current(token), &self.shard) {
+        let (database, resp3, authenticated) = (session.database, session.resp3, session.authenticated);
+        if let Err(error) = gate::admit(command, authenticated, &self.shard) {
             self.refuse(token, call.command, &error, out);
             return true;
         }
@@ -437,27 +437,19 @@ impl Dispatcher {
     /// Items that took long on another shard, told here, where the client is known.
     fn report_slow_items(&mut self, token: Token, parts: &[PartOf]) {
         for part in parts {
-            let batch = self.batches.batch_mut(part.batch);
-            if batch.slow.is_empty() {
-                continue;
-            }
             let items = part.first..part.first + part.count;
-            let slow: Vec<(u32, u64)> = batch.slow.iter().filter(|(item, _)| items.contains(item)).copied().collect();
-            for (item, ticks) in slow {
+            let batch = self.batches.batch_mut(part.batch);
+            while let Some(position) = batch.slow.iter().position(|(item, _)| items.contains(item)) {
+                let (item, ticks) = batch.slow.swap_remove(position);
                 let mut spans = Vec::new();
-                let mut position = 0;
+                let mut next = 0;
                 for _ in 0..=item {
                     spans.clear();
-                    let Some((_, next)) = batch.read(position, &mut spans) else { break };
-                    position = next;
+                    next = batch.read(next, &mut spans).map_or(next, |(_, next)| next);
                 }
-                let batch = self.batches.batch_mut(part.batch);
                 let (bytes, owned, _) = batch.parts();
                 self.shard.observe_slow(token, &Args::new(bytes, &spans, owned), ticks);
             }
-            // Borrowed anew: observing needs the shard.
-            let batch = self.batches.batch_mut(part.batch);
-            batch.slow.retain(|(item, _)| !items.contains(item));
         }
     }
 }

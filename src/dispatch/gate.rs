@@ -2,13 +2,12 @@
 
 use crate::commands::{Command, flag};
 use crate::error::CommandError;
-use crate::session::Session;
 use crate::shard::Shard;
 
-/// Whether `command` may run now for this session.
+/// Whether `command` may run now; `authenticated` is the session's.
 #[inline(always)]
-pub fn admit(command: &Command, session: &Session, shard: &Shard) -> Result<(), CommandError> {
-    if !session.authenticated && command.flags & flag::NO_AUTH == 0 {
+pub fn admit(command: &Command, authenticated: bool, shard: &Shard) -> Result<(), CommandError> {
+    if !authenticated && command.flags & flag::NO_AUTH == 0 {
         return Err(CommandError::NoAuth);
     }
     if shard.out_of_memory && command.flags & flag::DENYOOM != 0 {

@@ -121,14 +121,13 @@ impl Dispatcher {
         session.commands += stretch.len() as u64;
         session.last_command = burst.call(stretch.end - 1).command;
         let (database, resp3) = (session.database as usize, session.resp3);
-        let reply_mode = session.reply_mode;
+        let (authenticated, reply_mode) = (session.authenticated, session.reply_mode);
         self.shard.keyspace.set_no_touch(session.no_touch);
         for index in stretch {
             let call = burst.call(index);
             burst.prefetch(index, &mut self.shard, database);
             let command = self.table.get(CommandId(call.command));
-            let session = self.shard.sessions.current(token);
-            if let Err(error) = gate::admit(command, session, &self.shard) {
+            if let Err(error) = gate::admit(command, authenticated, &self.shard) {
                 self.refuse(token, call.command, &error, out);
                 continue;
             }
@@ -179,6 +178,7 @@ impl Dispatcher {
         session.commands += stretch.len() as u64;
         session.last_command = burst.call(stretch.end - 1).command;
         wait.silent = session.reply_mode != ReplyMode::On;
+        let authenticated = session.authenticated;
         let header = ItemHeader {
             command: 0,
             step: 0,
@@ -192,9 +192,8 @@ impl Dispatcher {
         for index in stretch {
             let call = burst.call(index);
             let command = self.table.get(CommandId(call.command));
-            let session = self.shard.sessions.current(token);
             // What is refused is answered in its place like everything else, hence by an item of its own.
-            let admitted = gate::admit(command, session, &self.shard);
+            let admitted = gate::admit(command, authenticated, &self.shard);
             let target = match (call.way, &admitted) {
                 (Way::Shard(target), Ok(())) => target as usize,
                 _ => self.shard.id,
@@ -262,9 +261,8 @@ impl Dispatcher {
         let session = self.shard.sessions.current(token);
         session.commands += 1;
         session.last_command = call.command;
-        let resp3 = session.resp3;
-        let session = self.shard.sessions.current(token);
-        if let Err(error) = gate::admit(command, session, &self.shard) {
+        let (resp3, authenticated) = (session.resp3, session.authenticated);
+        if let Err(error) = gate::admit(command, authenticated, &self.shard) {
             self.refuse(token, call.command, &error, out);
             return true;
         }

@@ -4,12 +4,17 @@
 //! collects behind it; a client that does not take its replies runs into `client-output-buffer-limit`.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::log;
 use crate::runtime::allocator;
-use crate::runtime::engine::{Engine, Token};
+use crate::runtime::engine::{Engine, Event, Token, Wait};
 
 use super::Plane;
+
+/// How long clients have to take their last replies when the server ends: so many waits of this length.
+const DRAIN_TURNS_MAX: usize = 50;
+const DRAIN_WAIT: Duration = Duration::from_millis(2);
 
 impl<E: Engine> Plane<E> {
     /// Starts to send whatever the sessions got in this turn.
@@ -43,6 +48,28 @@ impl<E: Engine> Plane<E> {
         session.sending_bytes = Some(buffer.len());
         if let Some(buffer) = self.engine.send(token, buffer) {
             self.sent(token, buffer, true);
+        }
+    }
+
+    /// The end of the server: what was replied leaves, as far as the clients take it within a moment.
+    pub fn drain_output(&mut self) {
+        self.engine.stop_listening();
+        let mut events = Vec::new();
+        for _ in 0..DRAIN_TURNS_MAX {
+            let unsent = self.dispatcher.shard.sessions.iter().any(|session| session.output_bytes() > 0);
+            if !unsent {
+                return;
+            }
+            self.send_output();
+            self.engine.turn(Wait::AtMost(DRAIN_WAIT), &mut events);
+            for event in events.drain(..) {
+                match event {
+                    Event::Sent { connection, buffer, complete } => self.sent(connection, buffer, complete),
+                    Event::Received { chunk, .. } => self.engine.release(chunk),
+                    Event::Ended { connection } => self.close(connection),
+                    Event::Accepted { .. } | Event::Woken => {}
+                }
+            }
         }
     }
 

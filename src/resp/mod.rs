@@ -1,8 +1,8 @@
-//! RESP2 and RESP3: what clients send ([`args`]) and what they get back ([`reply`]).
+//! RESP2 and RESP3: what clients send ([`parse`], [`args`]) and what they get back ([`reply`]).
 
 pub mod args;
 pub mod number;
-
+pub mod parse;
 pub mod reply;
 pub mod scan;
 

@@ -1,20 +1,18 @@
 //! One glommio executor per core, and the little that the rest of the server wants of it.
 //!
-//! The data plane is one task that sleeps in the engine's own wait; the control plane is ordinary tasks
-//! beside it, in a queue with fewer shares. While a task stays runnable glommio polls neither timers nor
+//! The data plane is one task that sleeps in the engine's own wait; whatever waits for files is an ordinary
+//! task beside it. While a task stays runnable glommio polls neither timers nor
 //! I/O until its preempt timer fires, hence the short timer here and [`yield_now`] in the engine's loop.
 
 use std::future::Future;
 use std::time::Duration;
 
-use glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
+use glommio::{LocalExecutorBuilder, Placement};
 
 /// What glommio's reactor may pin for file I/O; sockets go through the engine's own ring.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 const RING_DEPTH: usize = 128;
 const PREEMPT_TIMER: Duration = Duration::from_millis(1);
-/// Shares of the control plane; the data plane has 1000.
-const CONTROL_SHARES: usize = 100;
 
 /// glommio registers its rings and buffers with the kernel, which counts as locked memory.
 pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
@@ -49,22 +47,4 @@ impl Executor {
 /// Lets the executor look after its other tasks, timers and files.
 pub async fn yield_now() {
     glommio::executor().yield_task_queue_now().await;
-}
-
-/// Sleeps on the executor's timers; as exact as the engine's loop yields.
-pub async fn sleep(duration: Duration) {
-    glommio::timer::sleep(duration).await;
-}
-
-/// Starts a task of the control plane, which goes on by itself.
-pub fn spawn_control(task: impl Future<Output = ()> + 'static) {
-    let queue =
-        glommio::executor().create_task_queue(Shares::Static(CONTROL_SHARES), Latency::NotImportant, "control");
-    match glommio::spawn_local_into(task, queue) {
-        Ok(task) => {
-            task.detach();
-        }
-        // Only a queue that does not exist is refused, and this one was made just now.
-        Err(error) => crate::log!(Warning, "Control task not started: {error}"),
-    }
 }

@@ -7,7 +7,6 @@
 
 mod start;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,6 @@ struct ShardStart {
     cpu: Option<usize>,
     node: Arc<Node>,
     config: Config,
-    config_file: Option<PathBuf>,
     mailbox: Mailbox,
     listeners: Vec<Listener>,
     may_spin: bool,

@@ -155,7 +155,7 @@ impl Partial {
     }
 
     /// Makes the buffer a command again, from its arguments, followed by `rest`.
-    pub fn put_back(&mut self, args: &Args<'_>, end: usize) {
+    pub fn put_back(&mut self, args: &Args<'_>, rest: &[u8]) {
         let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
         for argument in args.iter() {
             bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
