@@ -10,11 +10,14 @@ use std::collections::VecDeque;
 use ahash::RandomState;
 
 use super::entry::{
-    Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Kind, Payload,
-    StringRef, StringValue, parse_integer,
+    Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, Kind, Payload, StringRef, StringValue,
+    parse_integer,
 };
+use super::eviction::AccessClock;
+use super::expiry::{Record, Wheel};
+use super::string_mut::StringMut;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table};
-use super::{Budget, Expiry, Stats};
+use super::{Expiry, Stats};
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
 const BURY_BYTES_MIN: usize = 1 << 20;
@@ -34,31 +37,33 @@ pub struct Key<'a> {
 /// What the lookups of a database need to know of its surroundings; copied in by `Keyspace::database`.
 #[derive(Clone, Copy)]
 pub(super) struct Context {
-    now_unix_ms: i64,
-    /// Seconds, 24 bits.
-    clock: u32,
-    no_touch: bool,
+    pub(super) now_unix_ms: i64,
+    pub(super) access_clock: AccessClock,
+    /// The access clock of a key that is created now.
+    pub(super) clock_created: u32,
+    pub(super) no_touch: bool,
+    pub(super) active_expiry: bool,
 }
 
 impl Context {
+    pub(super) fn counts_frequency(&self) -> bool {
+        matches!(self.access_clock, AccessClock::Frequency { .. })
+    }
+
     pub(super) fn new() -> Context {
-        Context { now_unix_ms: 0, clock: 0, no_touch: false }
+        Context {
+            now_unix_ms: 0,
+            access_clock: AccessClock::LastUse,
+            clock_created: 0,
+            no_touch: false,
+            active_expiry: true,
+        }
     }
 
-    #[inline]
-    pub(super) fn set_now(&mut self, unix_ms: i64) {
-        self.now_unix_ms = unix_ms;
-        self.clock = (unix_ms / 1000) as u32 & 0xFF_FFFF;
-    }
-
-    #[inline]
-    pub(super) fn now(&self) -> i64 {
-        self.now_unix_ms
-    }
-
-    #[inline]
-    pub(super) fn set_no_touch(&mut self, no_touch: bool) {
-        self.no_touch = no_touch;
+    pub(super) fn set(&mut self, now_unix_ms: i64, access_clock: AccessClock) {
+        self.now_unix_ms = now_unix_ms;
+        self.access_clock = access_clock;
+        self.clock_created = access_clock.created(now_unix_ms);
     }
 }
 
@@ -95,8 +100,9 @@ impl Moved {
 }
 
 /// What is freed in steps.
-enum Grave {
+pub(super) enum Grave {
     Table(DyingTable),
+    Wheel(Box<Wheel>),
     Value(Vec<u8>),
 }
 
@@ -106,16 +112,18 @@ pub struct Database {
     tables: Vec<Table>,
     slot_first: u16,
     hasher: RandomState,
-    context: Context,
+    pub(super) context: Context,
     keys: usize,
-    expiring_keys: usize,
+    pub(super) expiring_keys: usize,
+    /// Which keys expire when; none as long as no key had a deadline.
+    pub(super) wheel: Option<Box<Wheel>>,
     /// Bytes of all tables in `tables`.
     table_bytes: usize,
     /// Bytes of all entries and their heap blocks, those of dying tables included.
-    entry_bytes: usize,
-    graveyard: VecDeque<Grave>,
-    stats: Stats,
-    dirty: u64,
+    pub(super) entry_bytes: usize,
+    pub(super) graveyard: VecDeque<Grave>,
+    pub(super) stats: Stats,
+    pub(super) dirty: u64,
     random_state: u64,
 }
 
@@ -130,6 +138,7 @@ impl Database {
             context: Context::new(),
             keys: 0,
             expiring_keys: 0,
+            wheel: None,
             table_bytes: 0,
             entry_bytes: 0,
             graveyard: VecDeque::new(),
@@ -178,20 +187,17 @@ impl Database {
             .iter()
             .map(|grave| match grave {
                 Grave::Table(table) => table.memory_bytes(),
+                Grave::Wheel(wheel) => wheel.memory_bytes(),
                 Grave::Value(bytes) => bytes.capacity(),
             })
             .sum();
-        self.table_bytes + self.entry_bytes + buried
+        let wheel = self.wheel.as_ref().map_or(0, |wheel| wheel.memory_bytes());
+        self.table_bytes + self.entry_bytes + wheel + buried
     }
 
     #[inline]
     fn table(&self, key: &Key) -> &Table {
         &self.tables[(key.slot - self.slot_first) as usize]
-    }
-
-    #[inline]
-    fn table_mut(&mut self, key: &Key) -> &mut Table {
-        &mut self.tables[(key.slot - self.slot_first) as usize]
     }
 
     /// First stage for a batch of keys: asks for their buckets.
@@ -211,22 +217,47 @@ impl Database {
     fn locate(&mut self, key: &Key) -> Option<Place> {
         let place = self.table(key).find(key.hash, key.bytes)?;
         if place.entry().expired(self.context.now_unix_ms) {
-            self.expire(key, place);
+            self.expire(key.hash, key.slot, place);
             return None;
         }
         Some(place)
     }
 
+    /// Removes an entry whose deadline has come.
     #[cold]
-    fn expire(&mut self, key: &Key, place: Place) {
+    pub(super) fn expire(&mut self, hash: u64, slot: u16, place: Place) {
         self.stats.expired_keys += 1;
-        self.delete(key, place, BURY_BYTES_MIN);
+        self.delete(hash, slot, place, BURY_BYTES_MIN);
+    }
+
+    /// The entry with this hash that `matches`; without the key's bytes, for records and candidates.
+    pub(super) fn locate_hash(
+        &self,
+        partial_hash: u64,
+        slot: u16,
+        mut matches: impl FnMut(u64, EntryPointer) -> bool,
+    ) -> Option<(u64, Place)> {
+        let table = self.tables.get((slot as usize).checked_sub(self.slot_first as usize)?)?;
+        let mut hash = 0;
+        let place = table.find_where(partial_hash, |entry| {
+            hash = self.hasher.hash_one(entry.key());
+            matches(hash, entry)
+        })?;
+        Some((hash, place))
     }
 
     #[inline]
     fn touch(&mut self, entry: EntryPointer) {
-        let clock = self.context.clock;
-        if !self.context.no_touch && entry.clock() != clock {
+        let Context { access_clock, clock_created, no_touch, now_unix_ms, .. } = self.context;
+        if no_touch {
+            return;
+        }
+        let before = entry.clock();
+        let clock = match access_clock {
+            AccessClock::LastUse => clock_created,
+            AccessClock::Frequency { .. } => access_clock.used(before, now_unix_ms, || self.random_bits()),
+        };
+        if before != clock {
             entry.set_clock(clock);
         }
     }
@@ -240,6 +271,17 @@ impl Database {
         };
         self.stats.hits += 1;
         self.touch(place.entry());
+        Some(EntryRef::new(place.entry()))
+    }
+
+    /// A lookup by a command that asks about a key: a hit or a miss in the statistics, but no access.
+    #[inline]
+    pub fn find_untouched(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        let Some(place) = self.locate(key) else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
         Some(EntryRef::new(place.entry()))
     }
 
@@ -289,8 +331,11 @@ impl Database {
             Expiry::At(at_unix_ms) => Some(self.register(key, at_unix_ms)),
             Expiry::Keep | Expiry::Clear => None,
         };
-        let entry = EntryPointer::allocate(key.bytes, deadline, payload, self.context.clock);
+        let entry = EntryPointer::allocate(key.bytes, deadline, payload, self.context.clock_created);
         entry.set_raw(raw);
+        if let Some(wheel) = &self.wheel {
+            entry.set_generation(wheel.generation());
+        }
         self.entry_bytes += entry.memory_bytes();
         self.keys += 1;
         self.expiring_keys += usize::from(deadline.is_some());
@@ -325,14 +370,30 @@ impl Database {
         }
     }
 
-    fn register(&mut self, _key: &Key, at_unix_ms: i64) -> Deadline {
-        Deadline { at_unix_ms, tick: 0 }
+    /// Registers a deadline with the wheel. The entry gets the wheel's generation.
+    fn register(&mut self, key: &Key, at_unix_ms: i64) -> Deadline {
+        let now = self.context.now_unix_ms;
+        let wheel = self.wheel.get_or_insert_with(|| Box::new(Wheel::new(now)));
+        let record = Record::new(key.hash, key.slot, wheel.generation());
+        let tick = wheel.place(record, wheel.tick_of(at_unix_ms));
+        Deadline { at_unix_ms, tick }
     }
 
     fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
+        if let Some(former) = place.entry().deadline()
+            && let Some(wheel) = &self.wheel
+            && wheel.tick_of(at_unix_ms) >= former.tick
+        {
+            // Its record comes up early enough to see the new deadline.
+            self.replace_deadline(place, Some(Deadline { at_unix_ms, tick: former.tick }));
+            return;
+        }
         let deadline = self.register(key, at_unix_ms);
         self.expiring_keys += usize::from(!place.entry().expires());
         self.replace_deadline(place, Some(deadline));
+        if let Some(wheel) = &self.wheel {
+            place.entry().set_generation(wheel.generation());
+        }
     }
 
     fn clear_deadline(&mut self, place: Place) {
@@ -370,15 +431,15 @@ impl Database {
     fn remove_burying(&mut self, key: &Key, bury_bytes_min: usize) -> bool {
         let Some(place) = self.locate(key) else { return false };
         self.dirty += 1;
-        self.delete(key, place, bury_bytes_min);
+        self.delete(key.hash, key.slot, place, bury_bytes_min);
         true
     }
 
-    fn delete(&mut self, key: &Key, place: Place, bury_bytes_min: usize) {
+    fn delete(&mut self, hash: u64, slot: u16, place: Place, bury_bytes_min: usize) {
         self.bury_heap(place.entry(), bury_bytes_min);
-        let table = self.table_mut(key);
+        let table = &mut self.tables[(slot - self.slot_first) as usize];
         let before = table.memory_bytes();
-        let entry = table.remove(key.hash, place);
+        let entry = table.remove(hash, place);
         let after = table.memory_bytes();
         self.table_bytes = self.table_bytes + after - before;
         self.keys -= 1;
@@ -413,7 +474,7 @@ impl Database {
         };
         self.entry_bytes -= heap_bytes;
         self.dirty += 1;
-        self.delete(key, place, BURY_BYTES_MIN);
+        self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
         Some(moved)
     }
 
@@ -426,7 +487,7 @@ impl Database {
     /// Puts what was taken or copied under a key, whatever was there before.
     pub fn insert(&mut self, key: &Key, moved: Moved) {
         if let Some(place) = self.table(key).find(key.hash, key.bytes) {
-            self.delete(key, place, BURY_BYTES_MIN);
+            self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
         }
         let expiry = moved.expiry.map_or(Expiry::Clear, Expiry::At);
         self.dirty += 1;
@@ -532,22 +593,43 @@ impl Database {
         }
     }
 
+    /// Evicts the entry at `place`.
+    pub(super) fn evict(&mut self, hash: u64, slot: u16, place: Place) {
+        self.stats.evicted_keys += 1;
+        self.delete(hash, slot, place, BURY_BYTES_MIN);
+    }
+
+    /// Seconds since the last use of a key, for OBJECT IDLETIME; means nothing while clocks count uses.
+    pub fn idle_seconds(&self, entry: &EntryRef<'_>) -> u32 {
+        AccessClock::idle_seconds(entry.clock(), self.context.now_unix_ms)
+    }
+
+    /// The logarithmic count of a key's uses, for OBJECT FREQ; means nothing while clocks hold times.
+    pub fn frequency(&self, entry: &EntryRef<'_>) -> u8 {
+        self.context.access_clock.frequency(entry.clock(), self.context.now_unix_ms)
+    }
+
     /// A key chosen at random.
     pub fn random(&mut self) -> Option<EntryRef<'_>> {
         for _ in 0..RANDOM_TRIES_MAX {
-            let (index, entry) = self.random_entry()?;
+            let (slot, entry) = self.random_entry()?;
             if !entry.expired(self.context.now_unix_ms) {
                 return Some(EntryRef::new(entry));
             }
-            let bytes = entry.key();
-            let key = Key { bytes, hash: self.hasher.hash_one(bytes), slot: self.slot_first + index as u16 };
-            self.locate(&key);
+            if let Some((hash, place)) = self.place_of(slot, entry) {
+                self.expire(hash, slot, place);
+            }
         }
         None
     }
 
-    /// An entry at a random place and the index of its table.
-    fn random_entry(&mut self) -> Option<(usize, EntryPointer)> {
+    /// Where an entry stands that was met without looking its key up.
+    pub(super) fn place_of(&self, slot: u16, entry: EntryPointer) -> Option<(u64, Place)> {
+        self.locate_hash(self.hasher.hash_one(entry.key()), slot, |_, found| found == entry)
+    }
+
+    /// An entry at a random place and the slot of its table.
+    pub(super) fn random_entry(&mut self) -> Option<(u16, EntryPointer)> {
         if self.keys == 0 {
             return None;
         }
@@ -558,7 +640,7 @@ impl Database {
         let mut state = self.random_state;
         let entry = self.tables[index].random(|| next_random(&mut state));
         self.random_state = state;
-        entry.map(|entry| (index, entry))
+        entry.map(|entry| (self.slot_first + index as u16, entry))
     }
 
     /// A random number, of the sequence by which keys are chosen.
@@ -574,31 +656,10 @@ impl Database {
                 self.graveyard.push_back(Grave::Table(DyingTable::new(table)));
             }
         }
+        self.graveyard.extend(self.wheel.take().map(Grave::Wheel));
         self.keys = 0;
         self.expiring_keys = 0;
         self.table_bytes = 0;
-    }
-
-    pub(super) fn step(&mut self, budget: Budget) -> bool {
-        let mut left = budget.0;
-        while left > 0 {
-            let Some(grave) = self.graveyard.front_mut() else { return false };
-            match grave {
-                Grave::Table(table) => {
-                    let (entries, bytes) = table.free_some(left);
-                    self.entry_bytes -= bytes;
-                    left = left.saturating_sub(entries);
-                    if entries == 0 {
-                        self.graveyard.pop_front();
-                    }
-                }
-                Grave::Value(_) => {
-                    self.graveyard.pop_front();
-                    left -= 1;
-                }
-            }
-        }
-        !self.graveyard.is_empty()
     }
 }
 
@@ -609,147 +670,4 @@ fn next_random(state: &mut u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)
-}
-
-/// A string that is changed where it lies.
-pub struct StringMut<'a> {
-    database: &'a mut Database,
-    place: Place,
-    changed: bool,
-}
-
-impl StringMut<'_> {
-    pub fn get(&self) -> StringRef<'_> {
-        self.place.entry().string()
-    }
-
-    pub fn len(&self) -> usize {
-        self.get().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Makes the value an integer, as INCR does; the deadline stays.
-    pub fn set_int(&mut self, number: i64) {
-        self.place.entry().set_raw(false);
-        self.replace(Payload::Int(number));
-    }
-
-    /// Makes the value a text that stays a text, as INCRBYFLOAT does; the deadline stays.
-    pub fn set_text(&mut self, text: &[u8]) {
-        self.place.entry().set_raw(false);
-        self.replace(Payload::text(text));
-    }
-
-    /// The bytes, an integer having become its text.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.become_raw();
-        self.place.entry().bytes_mut().unwrap_or_default()
-    }
-
-    /// Cuts the value or fills it up with zero bytes.
-    pub fn resize(&mut self, length: usize) {
-        self.become_raw();
-        let entry = self.place.entry();
-        let before = self.entry_bytes();
-        if entry.with_heap(|bytes| bytes.resize(length, 0)).is_some() {
-            self.account(before);
-        } else if !entry.resize_inline(length) {
-            let kept = self.len().min(length);
-            self.rebuild(kept, length);
-        }
-    }
-
-    /// Appends and returns the new length.
-    pub fn append(&mut self, tail: &[u8]) -> usize {
-        self.become_raw();
-        let entry = self.place.entry();
-        let before = self.entry_bytes();
-        if let Some(length) = entry.with_heap(|bytes| {
-            bytes.extend_from_slice(tail);
-            bytes.len()
-        }) {
-            self.account(before);
-            return length;
-        }
-        let kept = self.len();
-        let length = kept + tail.len();
-        self.resize(length);
-        self.as_mut_slice()[kept..].copy_from_slice(tail);
-        length
-    }
-
-    fn change(&mut self) {
-        if !self.changed {
-            self.changed = true;
-            self.database.dirty += 1;
-        }
-    }
-
-    /// Turns an integer into its text, and has OBJECT ENCODING say that the value was changed in place.
-    fn become_raw(&mut self) {
-        self.change();
-        if let StringRef::Int(number) = self.get() {
-            let mut text = [0u8; INTEGER_TEXT_BYTES_MAX];
-            let text = integer_text(number, &mut text);
-            self.replace(Payload::Inline(text));
-        }
-        self.place.entry().set_raw(true);
-    }
-
-    /// Another block with the first `kept` bytes and zeros up to `length`.
-    #[inline(never)]
-    fn rebuild(&mut self, kept: usize, length: usize) {
-        let StringRef::Bytes(old) = self.get() else { return };
-        if length <= INLINE_VALUE_BYTES_MAX {
-            let mut bytes = [0u8; INLINE_VALUE_BYTES_MAX];
-            bytes[..kept].copy_from_slice(&old[..kept]);
-            self.replace(Payload::Inline(&bytes[..length]));
-        } else {
-            // What grew beyond its entry is likely to go on growing.
-            let mut bytes = Vec::with_capacity(length + length / 2);
-            bytes.extend_from_slice(&old[..kept]);
-            bytes.resize(length, 0);
-            self.replace(Payload::Heap(bytes));
-        }
-    }
-
-    fn replace(&mut self, payload: Payload<'_>) {
-        self.change();
-        let before = self.entry_bytes();
-        // SAFETY: the new address goes into the one slot that has the old; no payload borrows from the
-        // entry: texts and copies are on the stack or on the heap.
-        let entry = unsafe { self.place.entry().replace_payload(payload) };
-        self.place.set_entry(entry);
-        self.account(before);
-    }
-
-    fn entry_bytes(&self) -> usize {
-        self.place.entry().memory_bytes()
-    }
-
-    fn account(&mut self, before: usize) {
-        self.database.entry_bytes = self.database.entry_bytes + self.entry_bytes() - before;
-    }
-}
-
-/// The decimal text of `number`.
-fn integer_text(number: i64, buffer: &mut [u8; INTEGER_TEXT_BYTES_MAX]) -> &[u8] {
-    let mut rest = number.unsigned_abs();
-    let mut start = buffer.len();
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        start -= 1;
-        buffer[start] = b'-';
-    }
-    &buffer[start..]
 }

@@ -634,6 +634,14 @@ impl EntryPointer {
         }
     }
 
+    /// Notes the tick at which the wheel now has the entry.
+    pub(super) fn set_tick(self, tick: u32) {
+        if let Some(deadline) = self.deadline() {
+            // SAFETY: the entry has a deadline, so it has room for one.
+            unsafe { self.write_deadline(Deadline { tick, ..deadline }) };
+        }
+    }
+
     /// Whether the deadline has come.
     #[inline]
     pub(super) fn expired(self, now_unix_ms: i64) -> bool {

@@ -14,21 +14,28 @@
 
 mod database;
 mod entry;
+mod eviction;
+mod expiry;
 pub mod slot;
+mod string_mut;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
-pub use database::{Database, Key, Moved, StringMut};
+pub use database::{Database, Key, Moved};
 pub use entry::{
     Encoding, EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Kind, StringRef, StringValue,
     parse_integer,
 };
+pub use eviction::{AccessClock, EvictionPolicy};
 pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
+pub use string_mut::StringMut;
 pub use table::SCAN_CURSOR_BITS;
 
 use ahash::RandomState;
 use database::Context;
+use eviction::Pool;
 
 /// What happens to a key's deadline when its value is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +75,8 @@ pub struct Keyspace {
     hasher: RandomState,
     slots: Option<(u16, u16)>,
     context: Context,
+    /// Candidates for eviction.
+    pool: Pool,
 }
 
 impl Keyspace {
@@ -75,7 +84,13 @@ impl Keyspace {
         let KeyspaceOptions { databases, hasher, slots } = options;
         let context = Context::new();
         let new = |_| Database::new(hasher.clone(), slots);
-        Keyspace { databases: (0..databases).map(new).collect(), hasher, slots, context }
+        Keyspace {
+            databases: (0..databases).map(new).collect(),
+            hasher,
+            slots,
+            context,
+            pool: Pool::default(),
+        }
     }
 
     #[inline]
@@ -102,21 +117,37 @@ impl Keyspace {
         self.slots.is_some()
     }
 
+    /// Whether the access clocks count uses (the LFU policies) rather than hold the last one.
+    pub fn counts_frequency(&self) -> bool {
+        self.context.counts_frequency()
+    }
+
     /// Sets the time for all that follows, in unix milliseconds.
     #[inline]
     pub fn set_now(&mut self, unix_ms: i64) {
-        self.context.set_now(unix_ms);
+        self.context.set(unix_ms, self.context.access_clock);
     }
 
     #[inline]
     pub fn now(&self) -> i64 {
-        self.context.now()
+        self.context.now_unix_ms
     }
 
     /// Whether lookups leave the access clocks as they are: CLIENT NO-TOUCH, set per client.
     #[inline]
     pub fn set_no_touch(&mut self, no_touch: bool) {
-        self.context.set_no_touch(no_touch);
+        self.context.no_touch = no_touch;
+    }
+
+    /// Sets how access clocks run: as the eviction policy needs it. Clocks set so far keep their bits,
+    /// which mean little under the other reading until the keys are used again.
+    pub fn set_access_clock(&mut self, access_clock: AccessClock) {
+        self.context.set(self.context.now_unix_ms, access_clock);
+    }
+
+    /// Whether keys expire without being looked up (DEBUG SET-ACTIVE-EXPIRE).
+    pub fn set_active_expiry(&mut self, active_expiry: bool) {
+        self.context.active_expiry = active_expiry;
     }
 
     /// Number of databases.

@@ -1,0 +1,150 @@
+//! Changes of a string in place: INCR, APPEND, SETRANGE and their like look their key up once and then work
+//! on what they found.
+
+use super::database::Database;
+use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, StringRef};
+use super::table::Place;
+
+/// A string that is changed where it lies.
+pub struct StringMut<'a> {
+    pub(super) database: &'a mut Database,
+    pub(super) place: Place,
+    /// Whether this change has been counted.
+    pub(super) changed: bool,
+}
+
+impl StringMut<'_> {
+    pub fn get(&self) -> StringRef<'_> {
+        self.place.entry().string()
+    }
+
+    pub fn len(&self) -> usize {
+        self.get().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes the value an integer, as INCR does; the deadline stays.
+    pub fn set_int(&mut self, number: i64) {
+        self.place.entry().set_raw(false);
+        self.replace(Payload::Int(number));
+    }
+
+    /// Makes the value a text that stays a text, as INCRBYFLOAT does; the deadline stays.
+    pub fn set_text(&mut self, text: &[u8]) {
+        self.place.entry().set_raw(false);
+        self.replace(Payload::text(text));
+    }
+
+    /// The bytes, an integer having become its text.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.become_raw();
+        self.place.entry().bytes_mut().unwrap_or_default()
+    }
+
+    /// Cuts the value or fills it up with zero bytes.
+    pub fn resize(&mut self, length: usize) {
+        self.become_raw();
+        let entry = self.place.entry();
+        let before = self.entry_bytes();
+        if entry.with_heap(|bytes| bytes.resize(length, 0)).is_some() {
+            self.account(before);
+        } else if !entry.resize_inline(length) {
+            let kept = self.len().min(length);
+            self.rebuild(kept, length);
+        }
+    }
+
+    /// Appends and returns the new length.
+    pub fn append(&mut self, tail: &[u8]) -> usize {
+        self.become_raw();
+        let entry = self.place.entry();
+        let before = self.entry_bytes();
+        if let Some(length) = entry.with_heap(|bytes| {
+            bytes.extend_from_slice(tail);
+            bytes.len()
+        }) {
+            self.account(before);
+            return length;
+        }
+        let kept = self.len();
+        let length = kept + tail.len();
+        self.resize(length);
+        self.as_mut_slice()[kept..].copy_from_slice(tail);
+        length
+    }
+
+    fn change(&mut self) {
+        if !self.changed {
+            self.changed = true;
+            self.database.dirty += 1;
+        }
+    }
+
+    /// Turns an integer into its text, and has OBJECT ENCODING say that the value was changed in place.
+    fn become_raw(&mut self) {
+        self.change();
+        if let StringRef::Int(number) = self.get() {
+            let mut text = [0u8; INTEGER_TEXT_BYTES_MAX];
+            let text = integer_text(number, &mut text);
+            self.replace(Payload::Inline(text));
+        }
+        self.place.entry().set_raw(true);
+    }
+
+    /// Another block with the first `kept` bytes and zeros up to `length`.
+    #[inline(never)]
+    fn rebuild(&mut self, kept: usize, length: usize) {
+        let StringRef::Bytes(old) = self.get() else { return };
+        if length <= INLINE_VALUE_BYTES_MAX {
+            let mut bytes = [0u8; INLINE_VALUE_BYTES_MAX];
+            bytes[..kept].copy_from_slice(&old[..kept]);
+            self.replace(Payload::Inline(&bytes[..length]));
+        } else {
+            // What grew beyond its entry is likely to go on growing.
+            let mut bytes = Vec::with_capacity(length + length / 2);
+            bytes.extend_from_slice(&old[..kept]);
+            bytes.resize(length, 0);
+            self.replace(Payload::Heap(bytes));
+        }
+    }
+
+    fn replace(&mut self, payload: Payload<'_>) {
+        self.change();
+        let before = self.entry_bytes();
+        // SAFETY: the new address goes into the one slot that has the old; no payload borrows from the
+        // entry: texts and copies are on the stack or on the heap.
+        let entry = unsafe { self.place.entry().replace_payload(payload) };
+        self.place.set_entry(entry);
+        self.account(before);
+    }
+
+    fn entry_bytes(&self) -> usize {
+        self.place.entry().memory_bytes()
+    }
+
+    fn account(&mut self, before: usize) {
+        self.database.entry_bytes = self.database.entry_bytes + self.entry_bytes() - before;
+    }
+}
+
+/// The decimal text of `number`.
+fn integer_text(number: i64, buffer: &mut [u8; INTEGER_TEXT_BYTES_MAX]) -> &[u8] {
+    let mut rest = number.unsigned_abs();
+    let mut start = buffer.len();
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        start -= 1;
+        buffer[start] = b'-';
+    }
+    &buffer[start..]
+}

@@ -1,0 +1,194 @@
+//! What a database does between commands and under memory pressure: expiring, freeing, evicting. All of it
+//! in bounded steps, all of it finding entries by hash, since records and candidates do not hold keys.
+
+use super::Budget;
+use super::database::{Database, Grave, Key};
+use super::entry::{Deadline, EntryPointer};
+use super::eviction::AccessClock;
+use super::expiry::{Event, Record, Wheel};
+use super::table::Place;
+
+/// How many stale or postponed records `sample_soonest` clears away before it takes what it has.
+const CLEAR_RECORDS_MAX: usize = 256;
+
+impl Database {
+    /// One bounded slice of background work. Returns whether work is left that could be done now.
+    pub(super) fn step(&mut self, budget: Budget) -> bool {
+        let left = self.step_wheel(budget.0);
+        let left = self.step_graveyard(left);
+        left == 0
+    }
+
+    fn step_wheel(&mut self, budget: usize) -> usize {
+        let Some(mut wheel) = self.wheel.take() else { return budget };
+        wheel.sweep_if_littered(self.expiring_keys);
+        // Without active expiry no tick ever passes; sweeps go on.
+        let now = if self.context.active_expiry { self.context.now_unix_ms } else { i64::MIN };
+        let mut left = budget;
+        while left > 0
+            && let Some(event) = wheel.next(now)
+        {
+            self.judge(&mut wheel, event);
+            left -= 1;
+        }
+        if wheel.records() > 0 || self.expiring_keys > 0 {
+            self.wheel = Some(wheel);
+        }
+        left
+    }
+
+    /// Decides what becomes of a record that came up.
+    fn judge(&mut self, wheel: &mut Wheel, event: Event) {
+        let (record, due) = match event {
+            Event::Due { record, tick } => (record, Some(tick)),
+            Event::Move(record) => (record, None),
+        };
+        let Some((hash, place, deadline)) = self.locate_record(record) else { return };
+        match due {
+            Some(tick) if tick != deadline.tick => {}
+            Some(_) if deadline.at_unix_ms <= self.context.now_unix_ms => {
+                self.expire(hash, record.slot(), place)
+            }
+            Some(_) => register_again(wheel, record, place.entry(), wheel.tick_of(deadline.at_unix_ms)),
+            None => register_again(wheel, record, place.entry(), deadline.tick),
+        }
+    }
+
+    /// The entry that a record is about, unless the record is stale.
+    fn locate_record(&self, record: Record) -> Option<(u64, Place, Deadline)> {
+        let (hash, place) = self.locate_hash(record.partial_hash(), record.slot(), |hash, entry| {
+            record.names(hash) && entry.expires() && entry.generation() == record.generation()
+        })?;
+        Some((hash, place, place.entry().deadline()?))
+    }
+
+    fn step_graveyard(&mut self, budget: usize) -> usize {
+        let mut left = budget;
+        while left > 0
+            && let Some(grave) = self.graveyard.front_mut()
+        {
+            let (cost, gone) = match grave {
+                Grave::Table(table) => {
+                    let (entries, bytes) = table.free_some(left);
+                    self.entry_bytes -= bytes;
+                    (entries, entries == 0)
+                }
+                Grave::Wheel(wheel) => (left, !wheel.free_some(left)),
+                Grave::Value(_) => (1, true),
+            };
+            left = left.saturating_sub(cost);
+            if gone {
+                self.graveyard.pop_front();
+            }
+        }
+        left
+    }
+
+    /// Evicts a random key, or a random one of those with a deadline.
+    pub(super) fn evict_random(&mut self, volatile: bool) -> bool {
+        let found = if volatile {
+            self.random_volatile()
+        } else {
+            self.random_entry().and_then(|(slot, entry)| Some((slot, self.place_of(slot, entry)?)))
+        };
+        let Some((slot, (hash, place))) = found else { return false };
+        self.evict(hash, slot, place);
+        true
+    }
+
+    /// Evicts the key with this hash.
+    pub(super) fn evict_hash(&mut self, hash: u64, slot: u16) -> bool {
+        let Some((hash, place)) = self.locate_hash(hash, slot, |found, _| found == hash) else {
+            return false;
+        };
+        self.evict(hash, slot, place);
+        true
+    }
+
+    /// How much the key with this hash deserves eviction, if it is still there.
+    pub(super) fn score_of_hash(&self, hash: u64, slot: u16) -> Option<u64> {
+        let (_, place) = self.locate_hash(hash, slot, |found, _| found == hash)?;
+        Some(self.score(place.entry()))
+    }
+
+    /// How much an entry deserves eviction: longest unused or least used.
+    fn score(&self, entry: EntryPointer) -> u64 {
+        let now = self.context.now_unix_ms;
+        match self.context.access_clock {
+            AccessClock::LastUse => AccessClock::idle_seconds(entry.clock(), now) as u64,
+            clock => (u8::MAX - clock.frequency(entry.clock(), now)) as u64,
+        }
+    }
+
+    /// Offers `samples` random keys, or keys with a deadline, with their scores.
+    pub(super) fn sample(&mut self, volatile: bool, samples: usize, mut offer: impl FnMut(&Key, u64)) {
+        for _ in 0..samples {
+            let found = if volatile {
+                self.random_volatile()
+            } else {
+                self.random_entry().and_then(|(slot, entry)| Some((slot, self.place_of(slot, entry)?)))
+            };
+            let Some((slot, (hash, place))) = found else { return };
+            let entry = place.entry();
+            offer(&Key { bytes: entry.key(), hash, slot }, self.score(entry));
+        }
+    }
+
+    /// A random key with a deadline. Stale records met on the way are cleared away.
+    fn random_volatile(&mut self) -> Option<(u16, (u64, Place))> {
+        loop {
+            let random = self.random_bits();
+            let wheel = self.wheel.as_ref()?;
+            let position = wheel.sample(random)?;
+            let record = wheel.record(position);
+            if let Some((hash, place, _)) = self.locate_record(record) {
+                return Some((record.slot(), (hash, place)));
+            }
+            if let Some(wheel) = &mut self.wheel {
+                wheel.take_out(position);
+            }
+        }
+    }
+
+    /// Of some keys in the wheel's first bucket the one whose deadline comes first: (deadline, hash, slot).
+    pub(super) fn sample_soonest(&mut self, samples: usize) -> Option<(i64, u64, u16)> {
+        let mut soonest: Option<(i64, u64, u16)> = None;
+        let (mut sampled, mut cleared) = (0, 0);
+        while sampled < samples.max(1) && (cleared < CLEAR_RECORDS_MAX || soonest.is_none()) {
+            let random = self.random_bits();
+            let mut wheel = self.wheel.take()?;
+            let position = wheel.nearest(random);
+            if let Some(position) = position {
+                let record = wheel.record(position);
+                match self.locate_record(record) {
+                    None => {
+                        wheel.take_out(position);
+                        cleared += 1;
+                    }
+                    Some((_, place, deadline)) if wheel.tick_of(deadline.at_unix_ms) > deadline.tick => {
+                        // The deadline was extended: the record does not belong into this bucket any more.
+                        wheel.take_out(position);
+                        let tick = wheel.tick_of(deadline.at_unix_ms);
+                        register_again(&mut wheel, record, place.entry(), tick);
+                        cleared += 1;
+                    }
+                    Some((hash, _, deadline)) => {
+                        let found = (deadline.at_unix_ms, hash, record.slot());
+                        soonest = Some(soonest.map_or(found, |known| known.min(found)));
+                        sampled += 1;
+                    }
+                }
+            }
+            self.wheel = Some(wheel);
+            position?;
+        }
+        soonest
+    }
+}
+
+/// Places a record anew and has its entry know.
+fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u32) {
+    let tick = wheel.place(record, tick);
+    entry.set_tick(tick);
+    entry.set_generation(wheel.generation());
+}
