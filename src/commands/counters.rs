@@ -7,17 +7,27 @@ use crate::keyspace::{Expiry, StringRef, StringValue};
 use crate::resp::number;
 use crate::types::long_double::LongDouble;
 
+const COUNTED_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE)];
+
 const fn counter(name: &'static str, arity: i16, function: DataFunction) -> Command {
     Command::new(name, arity, Run::OneShard(function))
         .group(Group::String)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .categories(category::STRING)
-        .keys(&[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE)])
+        .keys(COUNTED_KEY)
 }
 
 pub const COMMANDS: &[Command] = &[
-    counter("incr", 2, incr).docs("Adds one to the integer value of a key, 0 if it does not exist.", "O(1)", "key"),
-    counter("decr", 2, decr).docs("Takes one from the integer value of a key, 0 if it does not exist.", "O(1)", "key"),
+    counter("incr", 2, incr).docs(
+        "Adds one to the integer value of a key, 0 if it does not exist.",
+        "O(1)",
+        "key",
+    ),
+    counter("decr", 2, decr).docs(
+        "Takes one from the integer value of a key, 0 if it does not exist.",
+        "O(1)",
+        "key",
+    ),
     counter("incrby", 3, incrby).docs(
         "Adds a number to the integer value of a key, 0 if it does not exist.",
         "O(1)",

@@ -225,9 +225,10 @@ impl Kind {
         match name {
             "key" | "key1" | "key2" | "source" | "destination" | "newkey" => Kind::Key,
             "pattern" => Kind::Pattern,
-            "seconds" | "milliseconds" | "count" | "cursor" | "increment" | "decrement" | "offset" | "start"
-            | "end" | "stop" | "index" | "index1" | "index2" | "db" | "destination-db" | "min-match-len"
-            | "timeout" | "numkeys" | "client-id" | "slot" | "protover" | "samples" | "port" => Kind::Integer,
+            "seconds" | "milliseconds" | "count" | "cursor" | "increment" | "decrement" | "offset"
+            | "start" | "end" | "stop" | "index" | "index1" | "index2" | "db" | "destination-db"
+            | "min-match-len" | "timeout" | "numkeys" | "client-id" | "slot" | "protover" | "samples"
+            | "port" => Kind::Integer,
             _ if name.starts_with("unix-time") => Kind::UnixTime,
             _ => Kind::String,
         }
@@ -498,7 +499,8 @@ mod tests {
             for argument in arguments {
                 let token = argument.token.as_deref().map_or(String::new(), |token| format!(" {token}"));
                 let key = argument.key_spec.map_or(String::new(), |index| format!(" #{index}"));
-                let flags = [(argument.optional, " ?"), (argument.multiple, " *"), (argument.multiple_token, "+")];
+                let flags =
+                    [(argument.optional, " ?"), (argument.multiple, " *"), (argument.multiple_token, "+")];
                 let flags: String = flags.into_iter().filter_map(|(set, sign)| set.then_some(sign)).collect();
                 let (name, kind) = (&argument.name, argument.kind.name());
                 *out += &format!("{:depth$}{name}:{kind}{token}{key}{flags}\n", "", depth = depth * 2);
@@ -534,7 +536,10 @@ mod tests {
     #[test]
     fn neighbouring_keys_have_their_own_specifications() {
         const TWO: &[KeySpec] = &[KeySpec::one(1, key_flag::RO), KeySpec::one(2, key_flag::RO)];
-        assert_eq!(outline("source destination [REPLACE]", TWO), "source:key #0\ndestination:key #1\nreplace:pure-token REPLACE ?\n");
+        assert_eq!(
+            outline("source destination [REPLACE]", TWO),
+            "source:key #0\ndestination:key #1\nreplace:pure-token REPLACE ?\n"
+        );
         const BOTH: &[KeySpec] = &[KeySpec::range(1, 1, 1, key_flag::RO)];
         assert_eq!(outline("key1 key2", BOTH), "key1:key #0\nkey2:key #0\n");
     }

@@ -7,16 +7,25 @@ use crate::resp::Args;
 const READ_FAST: u32 = flag::READONLY | flag::FAST;
 const WRITE_FAST: u32 = flag::WRITE | flag::FAST;
 
-const fn one(name: &'static str, arity: i16, flags: u32, keys: &'static [KeySpec], function: DataFunction) -> Command {
+const READ_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO | key_flag::ACCESS)];
+const UPDATE_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RW | key_flag::UPDATE)];
+
+const fn one(
+    name: &'static str,
+    arity: i16,
+    flags: u32,
+    keys: &'static [KeySpec],
+    function: DataFunction,
+) -> Command {
     Command::new(name, arity, Run::OneShard(function)).flags(flags).categories(category::KEYSPACE).keys(keys)
 }
 
 const fn reader(name: &'static str, function: DataFunction) -> Command {
-    one(name, 2, READ_FAST, &[KeySpec::one(1, key_flag::RO | key_flag::ACCESS)], function)
+    one(name, 2, READ_FAST, READ_KEY, function)
 }
 
 const fn writer(name: &'static str, arity: i16, function: DataFunction) -> Command {
-    one(name, arity, WRITE_FAST, &[KeySpec::one(1, key_flag::RW | key_flag::UPDATE)], function)
+    one(name, arity, WRITE_FAST, UPDATE_KEY, function)
 }
 
 pub const COMMANDS: &[Command] = &[
@@ -41,13 +50,16 @@ pub const COMMANDS: &[Command] = &[
         "key unix-time-milliseconds [NX | XX | GT | LT]",
     ),
     writer("persist", 2, persist).since("2.2.0").docs("Removes the expiry of a key.", "O(1)", "key"),
-    reader("ttl", ttl)
-        .tips(&["nondeterministic_output"])
-        .docs("Returns the time to live of a key in seconds.", "O(1)", "key"),
-    reader("pttl", pttl)
-        .since("2.6.0")
-        .tips(&["nondeterministic_output"])
-        .docs("Returns the time to live of a key in milliseconds.", "O(1)", "key"),
+    reader("ttl", ttl).tips(&["nondeterministic_output"]).docs(
+        "Returns the time to live of a key in seconds.",
+        "O(1)",
+        "key",
+    ),
+    reader("pttl", pttl).since("2.6.0").tips(&["nondeterministic_output"]).docs(
+        "Returns the time to live of a key in milliseconds.",
+        "O(1)",
+        "key",
+    ),
     reader("expiretime", expiretime).since("7.0.0").docs(
         "Returns when a key expires, as a unix time in seconds.",
         "O(1)",
@@ -117,7 +129,11 @@ fn set_expiry(data: &mut Data<'_>, scale: i64, base: i64, name: &'static str) ->
     let deadline = deadline.ok_or(CommandError::InvalidExpire(name))?;
     let changed = match database.expiry_of(&key) {
         Some(before) if conditions.allow(before, deadline) => {
-            if deadline <= now { database.remove(&key) } else { database.set_expiry(&key, deadline) }
+            if deadline <= now {
+                database.remove(&key)
+            } else {
+                database.set_expiry(&key, deadline)
+            }
         }
         _ => false,
     };
@@ -217,7 +233,8 @@ mod tests {
     fn a_deadline_in_the_past_deletes() {
         let mut harness = Harness::new();
         harness.set_now(1_000_000);
-        for line in ["EXPIRE k 0", "EXPIRE k -1", "PEXPIREAT k 1000000", "EXPIREAT k 1000", "PEXPIREAT k -5"] {
+        for line in ["EXPIRE k 0", "EXPIRE k -1", "PEXPIREAT k 1000000", "EXPIREAT k 1000", "PEXPIREAT k -5"]
+        {
             harness.run("SET k v");
             assert_eq!(harness.show(line), ":1", "{line}");
             assert_eq!(harness.show("EXISTS k"), ":0", "{line}");
@@ -273,7 +290,11 @@ mod tests {
                 expected &= !has(3) || before.is_none_or(|before| before > 10_000);
                 assert_eq!(reply, format!(":{}", expected as i64), "{line} on {before:?}");
                 let left = if expected { Some(10_000) } else { before };
-                assert_eq!(harness.show("PTTL k"), format!(":{}", left.unwrap_or(-1)), "{line} on {before:?}");
+                assert_eq!(
+                    harness.show("PTTL k"),
+                    format!(":{}", left.unwrap_or(-1)),
+                    "{line} on {before:?}"
+                );
             }
         }
     }

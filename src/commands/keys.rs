@@ -1,6 +1,6 @@
 //! Commands on keys of any type.
 
-use super::{Command, Data, DataFunction, KeySpec, Merge, Run, Split, Target, category, flag, key_flag};
+use super::{Command, Data, DataFunction, KeySpec, Merge, Run, Split, category, flag, key_flag};
 use crate::error::CommandError;
 use crate::keyspace::StringRef;
 use crate::resp::Args;
@@ -58,7 +58,11 @@ pub const COMMANDS: &[Command] = &[
     )
     .flags(flag::WRITE)
     .keys(&[KeySpec::one(1, TAKEN), KeySpec::one(2, key_flag::OW | key_flag::UPDATE)])
-    .docs("Renames a key, replacing the destination.", "O(1); a replaced large value is freed in steps.", "key newkey"),
+    .docs(
+        "Renames a key, replacing the destination.",
+        "O(1); a replaced large value is freed in steps.",
+        "key newkey",
+    ),
     key_command(
         "renamenx",
         3,
@@ -71,18 +75,22 @@ pub const COMMANDS: &[Command] = &[
     .flags(flag::WRITE | flag::FAST)
     .keys(&[KeySpec::one(1, TAKEN), KeySpec::one(2, key_flag::OW | key_flag::INSERT)])
     .docs("Renames a key, if the destination does not exist.", "O(1)", "key newkey"),
-    key_command("copy", -3, Run::Hops { whole: copy, steps: &[copy_source, copy_destination], plan: copy_plan })
-        .since("6.2.0")
-        .flags(flag::WRITE | flag::DENYOOM)
-        .keys(&[
-            KeySpec::one(1, key_flag::RO | key_flag::ACCESS),
-            KeySpec::one(2, key_flag::OW | key_flag::UPDATE),
-        ])
-        .docs(
-            "Copies the value of a key to another key, perhaps of another database.",
-            "O(N), N being the number of elements; O(1) for strings.",
-            "source destination [DB destination-db] [REPLACE]",
-        ),
+    key_command(
+        "copy",
+        -3,
+        Run::Hops { whole: copy, steps: &[copy_source, copy_destination], plan: copy_plan },
+    )
+    .since("6.2.0")
+    .flags(flag::WRITE | flag::DENYOOM)
+    .keys(&[
+        KeySpec::one(1, key_flag::RO | key_flag::ACCESS),
+        KeySpec::one(2, key_flag::OW | key_flag::UPDATE),
+    ])
+    .docs(
+        "Copies the value of a key to another key, perhaps of another database.",
+        "O(N), N being the number of elements; O(1) for strings.",
+        "source destination [DB destination-db] [REPLACE]",
+    ),
     key_command("move", 3, Run::OneShard(move_key))
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE)])
@@ -94,16 +102,22 @@ pub const COMMANDS: &[Command] = &[
     ),
 ];
 
+const OBJECT_KEY: &[KeySpec] = &[KeySpec::one(2, key_flag::RO)];
+
 const fn object(name: &'static str, function: DataFunction) -> Command {
     key_command(name, 3, Run::OneShard(function))
         .since("2.2.3")
         .flags(flag::READONLY)
-        .keys(&[KeySpec::one(2, key_flag::RO)])
+        .keys(OBJECT_KEY)
         .tips(RANDOM)
 }
 
 const OBJECT: &[Command] = &[
-    object("object|encoding", object_encoding).docs("Returns how the value of a key is stored.", "O(1)", "key"),
+    object("object|encoding", object_encoding).docs(
+        "Returns how the value of a key is stored.",
+        "O(1)",
+        "key",
+    ),
     object("object|freq", object_freq).since("4.0.0").docs(
         "Returns the logarithmic access frequency of a key.",
         "O(1)",
@@ -200,7 +214,9 @@ fn randomkey_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
         plan.reply.null();
         return Ok(());
     }
-    let mut left = drawn.iter().fold(0, |bits, bytes| bits ^ number(&bytes[8..16])) % total;
+    // Shards may draw the same numbers: turned before they meet, they do not cancel out.
+    let mut left =
+        drawn.iter().fold(0u64, |bits, bytes| bits.rotate_left(23) ^ number(&bytes[8..16])) % total;
     for bytes in drawn {
         let weight = number(&bytes[..8]);
         if left < weight {
@@ -444,3 +460,64 @@ fn object_refcount(data: &mut Data<'_>) -> Result<(), CommandError> {
     }
     Ok(())
 }
+
+/// What the policies that this is not about have in common with it.
+const CLOCK_NOTE: &str = "Please note that when switching between policies at runtime LRU and LFU data will \
+                          take some time to adjust.";
+
+fn object_freq(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let counts = data.keyspace.counts_frequency();
+    let target = data.target(2);
+    match target.database.peek(&target.key) {
+        None => target.reply.null(),
+        Some(_) if !counts => {
+            return Err(CommandError::text(format!(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. {CLOCK_NOTE}"
+            )));
+        }
+        Some(entry) => target.reply.integer(target.database.frequency(&entry) as i64),
+    }
+    Ok(())
+}
+
+fn object_idletime(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let counts = data.keyspace.counts_frequency();
+    let target = data.target(2);
+    match target.database.peek(&target.key) {
+        None => target.reply.null(),
+        Some(_) if counts => {
+            return Err(CommandError::text(format!(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. {CLOCK_NOTE}"
+            )));
+        }
+        Some(entry) => target.reply.integer(target.database.idle_seconds(&entry) as i64),
+    }
+    Ok(())
+}
+
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return the kind of internal representation used in order to store the value",
+    "    associated with a <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the <key>. The returned integer is",
+    "    proportional to the logarithm of the recent access frequency of the key.",
+    "IDLETIME <key>",
+    "    Return the idle time of the <key>, that is the approximated number of",
+    "    seconds elapsed since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value associated with the specified",
+    "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+fn object_help(data: &mut Data<'_>) -> Result<(), CommandError> {
+    data.reply.array(OBJECT_HELP.len());
+    OBJECT_HELP.iter().for_each(|line| data.reply.status(line));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -199,18 +199,20 @@ mod tests {
     fn ranges_reach_from_an_index() {
         const PAIRS: &[KeySpec] = &[KeySpec::range(1, -1, 2, RO)];
         assert_eq!(positions(PAIRS, "mset a 1 b 2"), [1, 3]);
-        assert_eq!(positions(&[KeySpec::range(1, -2, 1, RO)], "blpop a b 0"), [1, 2]);
-        assert_eq!(positions(&[KeySpec::range(1, 1, 1, RO)], "lcs a b LEN"), [1, 2]);
-        assert_eq!(positions(&[KeySpec::one(1, RO), KeySpec::one(2, RO)], "rename a b"), [1, 2]);
-        assert_eq!(positions(&[KeySpec::one(2, RO)], "object help"), []);
+        const BUT_LAST: &[KeySpec] = &[KeySpec::range(1, -2, 1, RO)];
+        assert_eq!(positions(BUT_LAST, "blpop a b 0"), [1, 2]);
+        const BOTH: &[KeySpec] = &[KeySpec::range(1, 1, 1, RO)];
+        assert_eq!(positions(BOTH, "lcs a b LEN"), [1, 2]);
+        const TWO: &[KeySpec] = &[KeySpec::one(1, RO), KeySpec::one(2, RO)];
+        assert_eq!(positions(TWO, "rename a b"), [1, 2]);
+        const SECOND: &[KeySpec] = &[KeySpec::one(2, RO)];
+        assert_eq!(positions(SECOND, "object help"), []);
     }
 
     #[test]
     fn counts_must_fit() {
-        const SPECS: &[KeySpec] = &[
-            KeySpec::one(1, RO),
-            spec(Begin::Index(2), Find::Count { count: 0, first: 1, step: 1 }),
-        ];
+        const SPECS: &[KeySpec] =
+            &[KeySpec::one(1, RO), spec(Begin::Index(2), Find::Count { count: 0, first: 1, step: 1 })];
         assert_eq!(positions(SPECS, "zunionstore d 2 a b WEIGHTS 1 2"), [1, 3, 4]);
         let command = Command::new("test", -1, Run::OneShard(nothing)).keys(SPECS);
         for line in ["z d 3 a b", "z d x a b", "z d -1 a b", "z d 9223372036854775807 a", "z d"] {

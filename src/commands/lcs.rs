@@ -272,7 +272,10 @@ mod tests {
     #[test]
     fn wrong_options_are_refused() {
         let mut harness = Harness::new();
-        assert_eq!(harness.show("LCS a b LEN IDX"), "-ERR If you want both the length and indexes, please just use IDX.");
+        assert_eq!(
+            harness.show("LCS a b LEN IDX"),
+            "-ERR If you want both the length and indexes, please just use IDX."
+        );
         assert_eq!(harness.show("LCS a b MINMATCHLEN"), "-ERR syntax error");
         assert_eq!(harness.show("LCS a b MINMATCHLEN x"), "-ERR value is not an integer or out of range");
         assert_eq!(harness.show("LCS a b FOO"), "-ERR syntax error");
@@ -287,7 +290,8 @@ mod tests {
     fn naive(first: &[u8], second: &[u8]) -> usize {
         match (first, second) {
             ([.., left], [.., right]) => {
-                let (shorter_first, shorter_second) = (&first[..first.len() - 1], &second[..second.len() - 1]);
+                let (shorter_first, shorter_second) =
+                    (&first[..first.len() - 1], &second[..second.len() - 1]);
                 if left == right {
                     naive(shorter_first, shorter_second) + 1
                 } else {

@@ -17,6 +17,8 @@ pub mod expire;
 pub mod keys;
 pub mod keyspec;
 pub mod lcs;
+#[cfg(test)]
+mod reference_tests;
 pub mod scan;
 pub mod strings;
 mod table;
@@ -459,7 +461,10 @@ pub enum Begin {
     /// At this argument.
     Index(u16),
     /// After this word, sought from argument `from` on (from the end if below zero).
-    Keyword { word: &'static str, from: i16 },
+    Keyword {
+        word: &'static str,
+        from: i16,
+    },
     Unknown,
 }
 
@@ -468,9 +473,17 @@ pub enum Begin {
 pub enum Find {
     /// Up to `last` (relative to the beginning; below zero: from the end of the arguments), every
     /// `step`-th; `limit` divides what is left (2: the first half), 0 and 1 do not.
-    Range { last: i16, step: u16, limit: u16 },
+    Range {
+        last: i16,
+        step: u16,
+        limit: u16,
+    },
     /// A count stands at `count` after the beginning, the first key at `first`.
-    Count { count: u16, first: u16, step: u16 },
+    Count {
+        count: u16,
+        first: u16,
+        step: u16,
+    },
     Unknown,
 }
 

@@ -19,11 +19,19 @@ use crate::resp::Args;
 use crate::transaction::{Plan, Route};
 
 pub const COMMANDS: &[Command] = &[
-    Command::new("keys", 2, Run::EachShard { part: keys, split: Split::Everywhere, merge: Merge::Concatenate })
-        .flags(flag::READONLY)
-        .categories(category::KEYSPACE | category::DANGEROUS)
-        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
-        .docs("Returns all keys that match a pattern.", "O(N), N being the number of keys in the database.", "pattern"),
+    Command::new(
+        "keys",
+        2,
+        Run::EachShard { part: keys, split: Split::Everywhere, merge: Merge::Concatenate },
+    )
+    .flags(flag::READONLY)
+    .categories(category::KEYSPACE | category::DANGEROUS)
+    .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+    .docs(
+        "Returns all keys that match a pattern.",
+        "O(N), N being the number of keys in the database.",
+        "pattern",
+    ),
     Command::new("scan", -2, Run::Hops { whole: scan, steps: &[scan], plan: scan_plan })
         .since("2.8.0")
         .flags(flag::READONLY | flag::TOUCHES_ARBITRARY_KEYS)
@@ -78,7 +86,8 @@ impl Filter {
                 return Err(CommandError::Syntax);
             } else if args.is(index, "COUNT") {
                 let count = args.integer(index + 1)?;
-                filter.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
+                filter.count =
+                    usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
             } else if args.is(index, "MATCH") {
                 filter.pattern = Some(index + 1);
             } else if args.is(index, "TYPE") {
@@ -92,7 +101,9 @@ impl Filter {
 
     fn accepts(&self, args: &Args<'_>, entry: &EntryRef<'_>) -> bool {
         self.pattern.is_none_or(|pattern| matches(args.get(pattern), entry.key()))
-            && self.kind.is_none_or(|kind| args.get(kind).eq_ignore_ascii_case(entry.kind().name().as_bytes()))
+            && self
+                .kind
+                .is_none_or(|kind| args.get(kind).eq_ignore_ascii_case(entry.kind().name().as_bytes()))
     }
 }
 
@@ -189,7 +200,6 @@ fn split_bulk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::commands::testing::Harness;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -271,7 +281,8 @@ mod tests {
             for number in 0..50 {
                 harness.run(&format!("SET key:{number} v"));
             }
-            prop_assert!(harness.run(&format!("SCAN {cursor}")).starts_with('*'));
+            let reply = harness.run(&format!("SCAN {cursor}"));
+            prop_assert!(reply.starts_with('*'));
         }
     }
 }

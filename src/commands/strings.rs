@@ -22,13 +22,17 @@ const fn one(name: &'static str, arity: i16, function: super::DataFunction) -> C
 }
 
 pub const COMMANDS: &[Command] = &[
-    one("get", 2, get)
-        .flags(READ_FAST)
-        .keys(READ_KEY)
-        .docs("Returns the string value of a key.", "O(1)", "key"),
+    one("get", 2, get).flags(READ_FAST).keys(READ_KEY).docs(
+        "Returns the string value of a key.",
+        "O(1)",
+        "key",
+    ),
     one("set", -3, set)
         .flags(GROW)
-        .keys(&[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE | key_flag::VARIABLE_FLAGS)])
+        .keys(&[KeySpec::one(
+            1,
+            key_flag::RW | key_flag::ACCESS | key_flag::UPDATE | key_flag::VARIABLE_FLAGS,
+        )])
         .docs(
             "Sets the string value of a key, whatever it held before, and optionally when it expires.",
             "O(1)",
@@ -51,7 +55,11 @@ pub const COMMANDS: &[Command] = &[
         .flags(GROW)
         .keys(OVERWRITE_KEY)
         .deprecated("2.6.12", "`SET` with the `PX` argument")
-        .docs("Sets the string value of a key and its time to live in milliseconds.", "O(1)", "key milliseconds value"),
+        .docs(
+            "Sets the string value of a key and its time to live in milliseconds.",
+            "O(1)",
+            "key milliseconds value",
+        ),
     one("getset", 3, getset)
         .flags(GROW | flag::FAST)
         .keys(UPDATE_KEY)
@@ -67,16 +75,16 @@ pub const COMMANDS: &[Command] = &[
         "O(1)",
         "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
     ),
-    one("getrange", 4, getrange)
-        .since("2.4.0")
-        .flags(flag::READONLY)
-        .keys(READ_KEY)
-        .docs("Returns a part of the string value of a key.", "O(N), N being the length of the part.", "key start end"),
-    one("substr", 4, getrange)
-        .flags(flag::READONLY)
-        .keys(READ_KEY)
-        .deprecated("2.0.0", "`GETRANGE`")
-        .docs("Returns a part of the string value of a key.", "O(N), N being the length of the part.", "key start end"),
+    one("getrange", 4, getrange).since("2.4.0").flags(flag::READONLY).keys(READ_KEY).docs(
+        "Returns a part of the string value of a key.",
+        "O(N), N being the length of the part.",
+        "key start end",
+    ),
+    one("substr", 4, getrange).flags(flag::READONLY).keys(READ_KEY).deprecated("2.0.0", "`GETRANGE`").docs(
+        "Returns a part of the string value of a key.",
+        "O(N), N being the length of the part.",
+        "key start end",
+    ),
     one("setrange", 4, setrange)
         .since("2.2.0")
         .flags(GROW)
@@ -90,36 +98,48 @@ pub const COMMANDS: &[Command] = &[
         .since("2.0.0")
         .flags(GROW | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::INSERT)])
-        .docs("Appends to the string value of a key, which is created if it does not exist.", "O(1) amortized.", "key value"),
-    one("strlen", 2, strlen)
-        .since("2.2.0")
-        .flags(READ_FAST)
-        .keys(&[KeySpec::one(1, key_flag::RO)])
-        .docs("Returns the length of the string value of a key.", "O(1)", "key"),
-    string("mget", -2, Run::EachShard { part: mget, split: Split::Keys { stride: 1 }, merge: Merge::Interleave })
-        .flags(READ_FAST)
-        .keys(&[KeySpec::range(1, -1, 1, key_flag::RO | key_flag::ACCESS)])
-        .tips(&["request_policy:multi_shard"])
-        .docs("Returns the string values of several keys.", "O(N), N being the number of keys.", "key [key ...]"),
+        .docs(
+            "Appends to the string value of a key, which is created if it does not exist.",
+            "O(1) amortized.",
+            "key value",
+        ),
+    one("strlen", 2, strlen).since("2.2.0").flags(READ_FAST).keys(&[KeySpec::one(1, key_flag::RO)]).docs(
+        "Returns the length of the string value of a key.",
+        "O(1)",
+        "key",
+    ),
+    string(
+        "mget",
+        -2,
+        Run::EachShard { part: mget, split: Split::Keys { stride: 1 }, merge: Merge::Interleave },
+    )
+    .flags(READ_FAST)
+    .keys(&[KeySpec::range(1, -1, 1, key_flag::RO | key_flag::ACCESS)])
+    .tips(&["request_policy:multi_shard"])
+    .docs(
+        "Returns the string values of several keys.",
+        "O(N), N being the number of keys.",
+        "key [key ...]",
+    ),
     string("mset", -3, Run::EachShard { part: mset, split: Split::Keys { stride: 2 }, merge: Merge::Ok })
         .since("1.0.1")
         .flags(GROW)
         .keys(&[KeySpec::range(1, -1, 2, key_flag::OW | key_flag::UPDATE)])
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
-        .docs("Sets the string values of several keys.", "O(N), N being the number of keys.", "key value [key value ...]"),
-    string(
-        "msetnx",
-        -3,
-        Run::Hops { whole: msetnx, steps: &[count_existing, mset_step], plan: msetnx_plan },
-    )
-    .since("1.0.1")
-    .flags(GROW)
-    .keys(&[KeySpec::range(1, -1, 2, key_flag::OW | key_flag::INSERT)])
-    .docs(
-        "Sets the string values of several keys, if none of them exists.",
-        "O(N), N being the number of keys.",
-        "key value [key value ...]",
-    ),
+        .docs(
+            "Sets the string values of several keys.",
+            "O(N), N being the number of keys.",
+            "key value [key value ...]",
+        ),
+    string("msetnx", -3, Run::Hops { whole: msetnx, steps: &[count_existing, mset_step], plan: msetnx_plan })
+        .since("1.0.1")
+        .flags(GROW)
+        .keys(&[KeySpec::range(1, -1, 2, key_flag::OW | key_flag::INSERT)])
+        .docs(
+            "Sets the string values of several keys, if none of them exists.",
+            "O(N), N being the number of keys.",
+            "key value [key value ...]",
+        ),
 ];
 
 /// The string that an entry holds.
@@ -171,7 +191,10 @@ enum Lifetime {
     KeepTtl,
     Persist,
     /// The argument with the number, which is read only once the rest of the command has been judged.
-    At { argument: usize, unit: Unit },
+    At {
+        argument: usize,
+        unit: Unit,
+    },
 }
 
 /// What the number of an expiry option counts.
@@ -262,7 +285,12 @@ impl Options {
     }
 
     /// The new deadline in unix milliseconds, if the options name one.
-    fn deadline(&self, args: &Args<'_>, now: i64, command: &'static str) -> Result<Option<i64>, CommandError> {
+    fn deadline(
+        &self,
+        args: &Args<'_>,
+        now: i64,
+        command: &'static str,
+    ) -> Result<Option<i64>, CommandError> {
         match self.lifetime {
             Lifetime::At { argument, unit } => unit.deadline(args.integer(argument)?, now, command).map(Some),
             _ => Ok(None),

@@ -50,7 +50,8 @@ impl Harness {
         let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
         let keyspace = |shard| {
             let slots = slot_tables.then(|| route.slots_of(shard));
-            let mut keyspace = Keyspace::new(KeyspaceOptions { databases: 16, hasher: hasher.clone(), slots });
+            let mut keyspace =
+                Keyspace::new(KeyspaceOptions { databases: 16, hasher: hasher.clone(), slots });
             keyspace.set_now(1_700_000_000_000);
             keyspace
         };
@@ -168,8 +169,15 @@ impl Harness {
             let work = with_arguments(arguments, |args| {
                 let reply = Reply::new(out, self.resp3);
                 let (database, route) = (self.database, self.route);
-                let mut plan =
-                    Plan { args, database, hop, route, results: std::mem::take(&mut results), work: Vec::new(), reply };
+                let mut plan = Plan {
+                    args,
+                    database,
+                    hop,
+                    route,
+                    results: std::mem::take(&mut results),
+                    work: Vec::new(),
+                    reply,
+                };
                 function(&mut plan)?;
                 Ok(plan.work)
             })?;
@@ -204,7 +212,8 @@ impl Harness {
             match split {
                 Split::Everywhere => share.extend_from_slice(&arguments[1..]),
                 Split::Keys { stride } => {
-                    let own = arguments[1..].chunks(stride).filter(|chunk| self.route.shard_of(&chunk[0]) == shard);
+                    let own =
+                        arguments[1..].chunks(stride).filter(|chunk| self.route.shard_of(&chunk[0]) == shard);
                     share.extend(own.flatten().cloned());
                 }
             }

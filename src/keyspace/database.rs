@@ -46,6 +46,10 @@ pub(super) struct Context {
 }
 
 impl Context {
+    pub(super) fn counts_frequency(&self) -> bool {
+        matches!(self.access_clock, AccessClock::Frequency { .. })
+    }
+
     pub(super) fn new() -> Context {
         Context {
             now_unix_ms: 0,
@@ -267,6 +271,17 @@ impl Database {
         };
         self.stats.hits += 1;
         self.touch(place.entry());
+        Some(EntryRef::new(place.entry()))
+    }
+
+    /// A lookup by a command that asks about a key: a hit or a miss in the statistics, but no access.
+    #[inline]
+    pub fn find_untouched(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        let Some(place) = self.locate(key) else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
         Some(EntryRef::new(place.entry()))
     }
 

@@ -117,6 +117,11 @@ impl Keyspace {
         self.slots.is_some()
     }
 
+    /// Whether the access clocks count uses (the LFU policies) rather than hold the last one.
+    pub fn counts_frequency(&self) -> bool {
+        self.context.counts_frequency()
+    }
+
     /// Sets the time for all that follows, in unix milliseconds.
     #[inline]
     pub fn set_now(&mut self, unix_ms: i64) {

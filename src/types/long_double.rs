@@ -373,12 +373,33 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_numbers_are_refused() {
-        for text in ["", " 1", "1 ", "-", "+", ".", "e5", "1e", "1e+", "0x", "nan", "1..2", "--1", "1e5000", "1e-5000",
-            "infin", "1_0", "0x1p", "0x.p1", "1.1897314953572317651e4932"]
-        {
+        for text in [
+            "",
+            " 1",
+            "1 ",
+            "-",
+            "+",
+            ".",
+            "e5",
+            "1e",
+            "1e+",
+            "0x",
+            "nan",
+            "1..2",
+            "--1",
+            "1e5000",
+            "1e-5000",
+            "infin",
+            "1_0",
+            "0x1p",
+            "0x.p1",
+            "1.1897314953572317651e4932",
+        ] {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text:?}");
         }
-        for text in ["1.", ".5", "+1", "inf", "-INFINITY", "0e99999999999", "1e4932", "3.6e-4951", "0X1P-16445"] {
+        for text in
+            ["1.", ".5", "+1", "inf", "-INFINITY", "0e99999999999", "1e4932", "3.6e-4951", "0X1P-16445"]
+        {
             assert!(LongDouble::parse(text.as_bytes()).is_some(), "{text:?}");
         }
     }
