@@ -5,10 +5,11 @@ use crate::error::CommandError;
 use crate::resp::number::parse_integer;
 
 pub const COMMANDS: &[Command] = &[
-    connection("ping", -1, ping)
-        .flags(flag::FAST | flag::SENTINEL)
-        .categories(category::CONNECTION)
-        .docs("Answers PONG, or the message.", "O(1)", "[message]"),
+    connection("ping", -1, ping).flags(flag::FAST | flag::SENTINEL).categories(category::CONNECTION).docs(
+        "Answers PONG, or the message.",
+        "O(1)",
+        "[message]",
+    ),
     connection("echo", 2, echo)
         .flags(flag::LOADING | flag::STALE | flag::FAST)
         .categories(category::CONNECTION)
@@ -18,9 +19,7 @@ pub const COMMANDS: &[Command] = &[
         .categories(category::CONNECTION)
         .docs("Changes the database of the connection.", "O(1)", "index"),
     connection("quit", -1, quit)
-        .flags(
-            flag::ALLOW_BUSY | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH,
-        )
+        .flags(flag::ALLOW_BUSY | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH)
         .categories(category::CONNECTION)
         .docs("Closes the connection.", "O(1)", ""),
 ];

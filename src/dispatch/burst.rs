@@ -176,7 +176,8 @@ pub fn refusal(call: Call, args: &Args<'_>, table: &CommandTable) -> CommandErro
     if call.command != u16::MAX {
         return CommandError::Arity(table.get(CommandId(call.command)).name.into());
     }
-    let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
+    let shown =
+        |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
     match table.find(args.get(0)) {
         Some(container) => CommandError::UnknownSubcommand {
             name: shown(args.get(1)),

@@ -220,8 +220,7 @@ impl Dispatcher {
                 continue;
             }
             let args = burst.args(index, bytes);
-            let item =
-                ItemHeader {
+            let item = ItemHeader {
                 command: call.command,
                 arguments: args.len() as u32,
                 slot: call.slot,

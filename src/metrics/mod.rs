@@ -73,8 +73,8 @@ impl Metrics {
     #[cold]
     pub fn error_replied(&mut self, message: &str) {
         let code = message.split(' ').next().unwrap_or("ERR");
-        match self.errors.iter_mut().find(|(known, _)| known == code) {
-            Some((_, count)) => *count += 1,
+        match self.errors.iter().position(|(known, _)| known == code) {
+            Some(position) => self.errors[position].1 += 1,
             None if self.errors.len() < ERROR_CODES_MAX => self.errors.push((code.to_string(), 1)),
             None => self.errors[ERROR_CODES_MAX - 1].1 += 1,
         }

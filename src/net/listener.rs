@@ -44,7 +44,8 @@ impl<E: Engine> Plane<E> {
     pub(super) fn accepted(&mut self, listener: u32, connected: OwnedFd) {
         let shard = &mut self.dispatcher.shard;
         shard.metrics.connections_received += 1;
-        let kind = self.listeners.get(listener as usize).map_or(ConnectionKind::Tcp, |listener| listener.kind);
+        let kind =
+            self.listeners.get(listener as usize).map_or(ConnectionKind::Tcp, |listener| listener.kind);
         let descriptor = connected.as_raw_fd();
         if shard.node.clients() >= shard.config.maxclients as u64 {
             shard.metrics.connections_rejected += 1;

@@ -104,7 +104,11 @@ pub fn parse(
 }
 
 #[inline(always)]
-fn bulk_header(data: &[u8], position: usize, limits: Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+fn bulk_header(
+    data: &[u8],
+    position: usize,
+    limits: Limits,
+) -> Result<Option<(usize, usize)>, ProtocolError> {
     let Some(&first) = data.get(position) else { return Ok(None) };
     // The length line is complete before its first byte is judged, as in Redis.
     match length_line(data, position + 1) {
@@ -133,7 +137,9 @@ enum Line {
 #[inline(always)]
 fn length_line(data: &[u8], start: usize) -> Line {
     // Almost every length has one or two digits.
-    if let Some(&[first, second, third, fourth]) = data.get(start..start + 4).and_then(|four| four.first_chunk()) {
+    if let Some(&[first, second, third, fourth]) =
+        data.get(start..start + 4).and_then(|four| four.first_chunk())
+    {
         let (high, low) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
         if second == b'\r' && high <= 9 {
             return Line::Value(high as i64, start + 3);
@@ -275,13 +281,14 @@ mod tests {
 
     #[test]
     fn arrays_and_inline_commands() {
-        assert_eq!(words(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n").unwrap().unwrap(), [b"GET".to_vec(), b"k".to_vec()]);
-        assert_eq!(words(b"  SET k  \"a\\x41\\n\" 'it\\'s'\r\n").unwrap().unwrap(), [
-            b"SET".to_vec(),
-            b"k".to_vec(),
-            b"aA\n".to_vec(),
-            b"it's".to_vec()
-        ]);
+        assert_eq!(
+            words(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n").unwrap().unwrap(),
+            [b"GET".to_vec(), b"k".to_vec()]
+        );
+        assert_eq!(
+            words(b"  SET k  \"a\\x41\\n\" 'it\\'s'\r\n").unwrap().unwrap(),
+            [b"SET".to_vec(), b"k".to_vec(), b"aA\n".to_vec(), b"it's".to_vec()]
+        );
         assert_eq!(words(b"*0\r\n").unwrap().unwrap(), Vec::<Vec<u8>>::new());
         assert_eq!(words(b"\r\n").unwrap().unwrap(), Vec::<Vec<u8>>::new());
         assert_eq!(words(b"*-5\r\n").unwrap().unwrap(), Vec::<Vec<u8>>::new());
@@ -297,7 +304,10 @@ mod tests {
         assert_eq!(words(b"SET \"a\r\n"), Err(ProtocolError::UnbalancedQuotes));
         assert_eq!(words(b"SET \"a\"b\r\n"), Err(ProtocolError::UnbalancedQuotes));
         assert_eq!(words(&vec![b'a'; 70_000]), Err(ProtocolError::TooBigInlineRequest));
-        assert_eq!(words(&[b"*".to_vec(), vec![b'1'; 70_000]].concat()), Err(ProtocolError::TooBigCountString));
+        assert_eq!(
+            words(&[b"*".to_vec(), vec![b'1'; 70_000]].concat()),
+            Err(ProtocolError::TooBigCountString)
+        );
     }
 
     #[test]

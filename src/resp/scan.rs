@@ -42,8 +42,19 @@ mod tests {
     #[test]
     fn replies_of_all_kinds_are_walked_over() {
         for reply in [
-            "+OK\r\n", "-ERR no\r\n", ":12\r\n", "$-1\r\n", "$0\r\n\r\n", "$3\r\na\r\n\r\n", "*-1\r\n", "*0\r\n",
-            "*2\r\n:1\r\n*1\r\n$1\r\nx\r\n", "%1\r\n+a\r\n~2\r\n:1\r\n:2\r\n", "_\r\n", ",1.5\r\n", "#t\r\n",
+            "+OK\r\n",
+            "-ERR no\r\n",
+            ":12\r\n",
+            "$-1\r\n",
+            "$0\r\n\r\n",
+            "$3\r\na\r\n\r\n",
+            "*-1\r\n",
+            "*0\r\n",
+            "*2\r\n:1\r\n*1\r\n$1\r\nx\r\n",
+            "%1\r\n+a\r\n~2\r\n:1\r\n:2\r\n",
+            "_\r\n",
+            ",1.5\r\n",
+            "#t\r\n",
             "=5\r\ntxt:a\r\n",
         ] {
             let bytes = [reply.as_bytes(), b"+next\r\n"].concat();

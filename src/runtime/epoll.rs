@@ -138,7 +138,10 @@ impl EpollEngine {
         }
         self.free_buffers.push(buffer);
         let passing = received < 0
-            && matches!(io::Error::last_os_error().kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+            && matches!(
+                io::Error::last_os_error().kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            );
         if !passing {
             connection.ended = true;
             self.update_interest(token);

@@ -19,7 +19,9 @@ fn set_option(socket: RawFd, level: i32, option: i32, value: i32) -> io::Result<
 
 fn new_socket(family: i32) -> io::Result<OwnedFd> {
     // SAFETY: a plain system call; the result is checked before it is owned.
-    let socket = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) })?;
+    let socket = check(unsafe {
+        libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0)
+    })?;
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
@@ -143,6 +145,7 @@ pub fn addresses(socket: RawFd) -> (Option<SocketAddr>, Option<SocketAddr>) {
 /// Sends what fits at once and drops the rest: for a last word to a connection that is turned away.
 pub fn send_and_forget(socket: RawFd, bytes: &[u8]) {
     // SAFETY: passes a valid slice; errors do not matter to a connection that closes next.
-    unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
+    unsafe {
+        libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+    };
 }
-

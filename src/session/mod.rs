@@ -176,7 +176,16 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 impl Sessions {
     pub fn new(shard: usize, shards: usize) -> Self {
-        Sessions { slots: Vec::new(), count: 0, shard, shards, created: 0, dirty: Vec::new(), kill: Vec::new(), buffers: Vec::new() }
+        Sessions {
+            slots: Vec::new(),
+            count: 0,
+            shard,
+            shards,
+            created: 0,
+            dirty: Vec::new(),
+            kill: Vec::new(),
+            buffers: Vec::new(),
+        }
     }
 
     pub fn insert(&mut self, token: Token, socket: RawFd, kind: ConnectionKind, now_ms: i64) -> &mut Session {
