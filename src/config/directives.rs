@@ -32,6 +32,9 @@ pub enum Status {
     NotYet,
 }
 
+/// Sets a directive's field from words.
+type Assign = fn(&mut Config, &[Vec<u8>], Source) -> Result<(), ValueError>;
+
 /// One directive: its record in the table and the way to its field.
 pub struct Directive {
     pub name: &'static str,
@@ -42,7 +45,7 @@ pub struct Directive {
     pub change: Change,
     pub status: Status,
     pub help: &'static str,
-    assign: fn(&mut Config, &[Vec<u8>], Source) -> Result<(), ValueError>,
+    assign: Assign,
     show: fn(&Config) -> Vec<u8>,
     lines: fn(&Config) -> Vec<Vec<u8>>,
     same: fn(&Config, &Config) -> bool,
@@ -211,27 +214,35 @@ macro_rules! directives {
 directives! {
     "Polder's own" {
         "shards" [] shards: u16 = 0;
-            integer(0, 1024), StartOnly, InEffect, "Partitions, each with an executor of its own; 0 is as many as there are usable cores.";
+            integer(0, 1024), StartOnly, InEffect,
+            "Partitions, each with an executor of its own; 0 is as many as there are usable cores.";
         "cpus" [] cpus: CpuList = CpuList::default();
-            Word("list of cores"), StartOnly, InEffect, "Cores to run on, such as 0-3,6; empty is all that the process may use.";
+            Word("list of cores"), StartOnly, InEffect,
+            "Cores to run on, such as 0-3,6; empty is all that the process may use.";
         "engine" [] engine: EngineChoice = EngineChoice::Auto;
-            Choice(EngineChoice::NAMES), StartOnly, InEffect, "Kernel interface for sockets; auto takes io_uring where it works and epoll elsewhere.";
+            Choice(EngineChoice::NAMES), StartOnly, InEffect,
+            "Kernel interface for sockets; auto takes io_uring where it works and epoll elsewhere.";
         "core-cluster" [] core_cluster: bool = false;
-            Bool, StartOnly, InEffect, "Gives each shard a port of its own and announces the shards as nodes of a cluster.";
+            Bool, StartOnly, InEffect,
+            "Gives each shard a port of its own and announces the shards as nodes of a cluster.";
         "core-port-base" [] core_port_base: u16 = 0;
-            PORT, StartOnly, InEffect, "Port of the first shard under core-cluster; 0 is the port after the main one.";
+            PORT, StartOnly, InEffect,
+            "Port of the first shard under core-cluster; 0 is the port after the main one.";
         "pipeline-order" [] pipeline_order: PipelineOrder = PipelineOrder::Strict;
-            Choice(PipelineOrder::NAMES), Live, InEffect, "Whether a pipeline over several shards keeps its order for other clients.";
+            Choice(PipelineOrder::NAMES), Live, InEffect,
+            "Whether a pipeline over several shards keeps its order for other clients.";
     }
     "Network" {
         "port" [] port: u16 = 6379;
             PORT, Live, InEffect, "TCP port; 0 listens on none.";
         "bind" [] bind: BindAddresses = BindAddresses::default();
-            Words("addresses"), Live, InEffect, "Addresses to listen on; a leading - allows one to be missing.";
+            Words("addresses"), Live, InEffect,
+            "Addresses to listen on; a leading - allows one to be missing.";
         "bind-source-addr" [] bind_source_addr: Text = "".into();
             TEXT, Live, NotYet, "Address that outgoing connections come from.";
         "protected-mode" [] protected_mode: bool = true;
-            Bool, Live, InEffect, "Refuses remote clients while neither a password nor a bind address is set.";
+            Bool, Live, InEffect,
+            "Refuses remote clients while neither a password nor a bind address is set.";
         "tcp-backlog" [] tcp_backlog: u32 = 511;
             NATURAL, StartOnly, InEffect, "Connections that may wait to be accepted.";
         "tcp-keepalive" [] tcp_keepalive_seconds: u32 = 300;
@@ -241,9 +252,11 @@ directives! {
         "unixsocket" [] unixsocket: Text = "".into();
             TEXT, StartOnly, InEffect, "Path of a unix socket to listen on; empty is none.";
         "unixsocketperm" [] unixsocketperm: u32 = 0;
-            Octal { max: 0o777 }, StartOnly, InEffect, "Permissions of the unix socket; 0 leaves them to the umask.";
+            Octal { max: 0o777 }, StartOnly, InEffect,
+            "Permissions of the unix socket; 0 leaves them to the umask.";
         "socket-mark-id" [] socket_mark_id: u32 = 0;
-            integer(0, u32::MAX as i128), StartOnly, NotYet, "Mark put on listening sockets, for packet filters; 0 is none.";
+            integer(0, u32::MAX as i128), StartOnly, NotYet,
+            "Mark put on listening sockets, for packet filters; 0 is none.";
         "maxclients" [] maxclients: u32 = 10000;
             integer(1, u32::MAX as i128), Live, InEffect, "Clients at a time.";
         "max-new-connections-per-cycle" [] max_new_connections_per_cycle: u32 = 10;
@@ -253,13 +266,17 @@ directives! {
         "proto-max-bulk-len" [] proto_max_bulk_len: u64 = 512 << 20;
             memory(1 << 20, i64::MAX as i128), Live, InEffect, "Longest single argument of a command.";
         "client-query-buffer-limit" [] client_query_buffer_limit: u64 = 1 << 30;
-            memory(1 << 20, i64::MAX as i128), Live, InEffect, "Most bytes of an incomplete command that a client may have pending.";
+            memory(1 << 20, i64::MAX as i128), Live, InEffect,
+            "Most bytes of an incomplete command that a client may have pending.";
         "client-output-buffer-limit" [] output_buffer_limits: [OutputBufferLimit; 3] = OUTPUT_BUFFER_LIMITS;
-            Words("class hard soft seconds ..."), Live, InEffect, "Pending replies, hard and soft with its seconds, that get a client disconnected.";
+            Words("class hard soft seconds ..."), Live, InEffect,
+            "Pending replies, hard and soft with its seconds, that get a client disconnected.";
         "maxmemory-clients" [] maxmemory_clients: ClientMemoryLimit = ClientMemoryLimit::Bytes(0);
-            MemoryOrPercent, Live, NotYet, "Memory of all clients together before the largest is disconnected; 0 is no limit.";
+            MemoryOrPercent, Live, NotYet,
+            "Memory of all clients together before the largest is disconnected; 0 is no limit.";
         "io-threads" [] io_threads: u16 = 1;
-            integer(1, 128), StartOnly, NotYet, "Threads for reading and writing; shards take their place here.";
+            integer(1, 128), StartOnly, NotYet,
+            "Threads for reading and writing; shards take their place here.";
         "io-threads-do-reads" [] io_threads_do_reads: bool = false;
             Bool, StartOnly, NotYet, "Whether these threads read too.";
     }
@@ -309,9 +326,11 @@ directives! {
         "daemonize" [] daemonize: bool = false;
             Bool, StartOnly, InEffect, "Runs in the background.";
         "supervised" [] supervised: Supervised = Supervised::No;
-            Choice(Supervised::NAMES), StartOnly, NotYet, "How a supervisor is told that the server is ready.";
+            Choice(Supervised::NAMES), StartOnly, NotYet,
+            "How a supervisor is told that the server is ready.";
         "pidfile" [] pidfile: Text = "".into();
-            TEXT, StartOnly, InEffect, "File for the process number; empty is none, or /var/run/redis.pid in the background.";
+            TEXT, StartOnly, InEffect,
+            "File for the process number; empty is none, or /var/run/redis.pid in the background.";
         "loglevel" [] loglevel: LogLevel = LogLevel::Notice;
             Choice(LogLevel::NAMES), Live, InEffect, "Least important messages to log.";
         "logfile" [] logfile: Text = "".into();
@@ -353,7 +372,8 @@ directives! {
         "oom-score-adj" [] oom_score_adj: OomScoreAdj = OomScoreAdj::No;
             Choice(OomScoreAdj::NAMES), Live, NotYet, "Adjusts the kernel's out-of-memory score.";
         "oom-score-adj-values" [] oom_score_adj_values: ScoreValues = ScoreValues([0, 200, 800]);
-            Words("three numbers -2000..2000"), Live, NotYet, "Scores of the server, of a replica and of children.";
+            Words("three numbers -2000..2000"), Live, NotYet,
+            "Scores of the server, of a replica and of children.";
         "server_cpulist" ["server-cpulist"] server_cpulist: Text = "".into();
             TEXT, StartOnly, NotYet, "Cores of the main thread; see cpus.";
         "bio_cpulist" ["bio-cpulist"] bio_cpulist: Text = "".into();
@@ -379,15 +399,18 @@ directives! {
         "enable-module-command" [] enable_module_command: Permission = Permission::No;
             Choice(Permission::NAMES), StartOnly, NotYet, "Who may use MODULE.";
         "sanitize-dump-payload" [] sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No;
-            Choice(SanitizeDumpPayload::NAMES), Live, NotYet, "Checks the payloads of RESTORE and of replication thoroughly.";
+            Choice(SanitizeDumpPayload::NAMES), Live, NotYet,
+            "Checks the payloads of RESTORE and of replication thoroughly.";
     }
     "Memory" {
         "maxmemory" [] maxmemory: u64 = 0;
-            memory(0, u64::MAX as i128), Live, InEffect, "Memory for data before keys are evicted; 0 is no limit.";
+            memory(0, u64::MAX as i128), Live, InEffect,
+            "Memory for data before keys are evicted; 0 is no limit.";
         "maxmemory-policy" [] maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction;
             Choice(MaxmemoryPolicy::NAMES), Live, InEffect, "Which keys are evicted.";
         "maxmemory-samples" [] maxmemory_samples: u32 = 5;
-            integer(1, i32::MAX as i128), Live, InEffect, "Keys that eviction looks at before it chooses one.";
+            integer(1, i32::MAX as i128), Live, InEffect,
+            "Keys that eviction looks at before it chooses one.";
         "maxmemory-eviction-tenacity" [] maxmemory_eviction_tenacity: u32 = 10;
             integer(0, 100), Live, NotYet, "How long eviction may hold up commands, from 0 to 100.";
         "lfu-log-factor" [] lfu_log_factor: u32 = 10;
@@ -431,9 +454,11 @@ directives! {
         "hash-max-listpack-value" ["hash-max-ziplist-value"] hash_max_listpack_value: u64 = 64;
             memory(0, i64::MAX as i128), Live, NotYet, "Longest field or value of a compact hash.";
         "list-max-listpack-size" ["list-max-ziplist-size"] list_max_listpack_size: i32 = -2;
-            integer(i32::MIN as i128, i32::MAX as i128), Live, NotYet, "Entries in a node of a list, or -1 to -5 for 4 to 64 KiB.";
+            integer(i32::MIN as i128, i32::MAX as i128), Live, NotYet,
+            "Entries in a node of a list, or -1 to -5 for 4 to 64 KiB.";
         "list-compress-depth" [] list_compress_depth: u32 = 0;
-            NATURAL, Live, NotYet, "Nodes at either end of a list that are never compressed; 0 compresses none.";
+            NATURAL, Live, NotYet,
+            "Nodes at either end of a list that are never compressed; 0 compresses none.";
         "set-max-intset-entries" [] set_max_intset_entries: u64 = 512;
             LONG, Live, NotYet, "Most members of a set of integers.";
         "set-max-listpack-entries" [] set_max_listpack_entries: u64 = 128;
@@ -453,14 +478,16 @@ directives! {
     }
     "Observation" {
         "slowlog-log-slower-than" [] slowlog_log_slower_than_us: i64 = 10000;
-            integer(-1, i64::MAX as i128), Live, InEffect, "Microseconds from which a command is logged; negative logs none.";
+            integer(-1, i64::MAX as i128), Live, InEffect,
+            "Microseconds from which a command is logged; negative logs none.";
         "slowlog-max-len" [] slowlog_max_len: u64 = 128;
             LONG, Live, InEffect, "Entries in the slow log.";
         "latency-monitor-threshold" [] latency_monitor_threshold_ms: u64 = 0;
             LONG, Live, InEffect, "Milliseconds from which an event is recorded; 0 records none.";
         "latency-tracking" [] latency_tracking: bool = true;
             Bool, Live, InEffect, "Keeps a histogram of the latency of each command.";
-        "latency-tracking-info-percentiles" [] latency_tracking_info_percentiles: Percentiles = Percentiles(vec![50.0, 99.0, 99.9]);
+        "latency-tracking-info-percentiles" [] latency_tracking_info_percentiles: Percentiles
+            = Percentiles(vec![50.0, 99.0, 99.9]);
             Words("percentiles"), Live, InEffect, "Percentiles that INFO latencystats shows.";
         "notify-keyspace-events" [] notify_keyspace_events: EventClasses = EventClasses::NONE;
             Word("letters of Ag$lshzxeKEtmdn"), Live, NotYet, "Classes of events to publish.";
@@ -473,11 +500,13 @@ directives! {
     }
     "Snapshots" {
         "save" [] save: Vec<SavePoint> = default_save_points();
-            Words("seconds changes ..."), Live, NotYet, "Snapshot after these seconds if at least so many writes were made; \"\" for never.";
+            Words("seconds changes ..."), Live, NotYet,
+            "Snapshot after these seconds if at least so many writes were made; \"\" for never.";
         "dbfilename" [] dbfilename: Text = "dump.rdb".into();
             Kind::Text(TextRule::SnapshotFile), Protected, NotYet, "Name of the snapshot.";
         "dir" [] dir: Text = ".".into();
-            TEXT, Protected, InEffect, "Directory of the snapshot and of the append-only file; the server works in it.";
+            TEXT, Protected, InEffect,
+            "Directory of the snapshot and of the append-only file; the server works in it.";
         "stop-writes-on-bgsave-error" [] stop_writes_on_bgsave_error: bool = true;
             Bool, Live, NotYet, "Refuses writes after a failed snapshot.";
         "rdbcompression" [] rdbcompression: bool = true;
@@ -493,9 +522,11 @@ directives! {
         "appendonly" [] appendonly: bool = false;
             Bool, Live, NotYet, "Logs every write to a file.";
         "appendfilename" [] appendfilename: Text = "appendonly.aof".into();
-            Kind::Text(TextRule::AppendFile), StartOnly, NotYet, "Beginning of the names of the append-only files.";
+            Kind::Text(TextRule::AppendFile), StartOnly, NotYet,
+            "Beginning of the names of the append-only files.";
         "appenddirname" [] appenddirname: Text = "appendonlydir".into();
-            Kind::Text(TextRule::AppendDirectory), StartOnly, NotYet, "Directory of the append-only files, within dir.";
+            Kind::Text(TextRule::AppendDirectory), StartOnly, NotYet,
+            "Directory of the append-only files, within dir.";
         "appendfsync" [] appendfsync: AppendFsync = AppendFsync::EverySecond;
             Choice(AppendFsync::NAMES), Live, NotYet, "When the log is synced to disk.";
         "no-appendfsync-on-rewrite" [] no_appendfsync_on_rewrite: bool = false;
@@ -562,7 +593,8 @@ directives! {
             NATURAL, Live, NotYet, "Replicas without which writes are refused.";
         "min-replicas-max-lag" ["min-slaves-max-lag"] min_replicas_max_lag_seconds: u32 = 10;
             NATURAL, Live, NotYet, "Seconds of lag at which a replica does not count.";
-        "propagation-error-behavior" [] propagation_error_behavior: PropagationError = PropagationError::Ignore;
+        "propagation-error-behavior" [] propagation_error_behavior: PropagationError
+            = PropagationError::Ignore;
             Choice(PropagationError::NAMES), Live, NotYet, "What happens when a replicated command fails.";
     }
     "Cluster" {
@@ -574,7 +606,9 @@ directives! {
             PORT, StartOnly, NotYet, "Port for other nodes; 0 is the port plus 10000.";
         "cluster-node-timeout" [] cluster_node_timeout_ms: u64 = 15000;
             LONG, Live, NotYet, "Milliseconds after which a silent node counts as failed.";
-        "cluster-replica-validity-factor" ["cluster-slave-validity-factor"] cluster_replica_validity_factor: u32 = 10;
+        "cluster-replica-validity-factor" ["cluster-slave-validity-factor"]
+            cluster_replica_validity_factor: u32
+            = 10;
             NATURAL, Live, NotYet, "How stale a replica may be and still be promoted.";
         "cluster-migration-barrier" [] cluster_migration_barrier: u32 = 1;
             NATURAL, Live, NotYet, "Replicas that a master keeps.";
@@ -589,7 +623,8 @@ directives! {
         "cluster-allow-pubsubshard-when-down" [] cluster_allow_pubsubshard_when_down: bool = true;
             Bool, Live, NotYet, "Serves sharded channels while the cluster is down.";
         "cluster-link-sendbuf-limit" [] cluster_link_sendbuf_limit: u64 = 0;
-            memory(0, i64::MAX as i128), Live, NotYet, "Most bytes pending on a link between nodes; 0 is no limit.";
+            memory(0, u64::MAX as i128), Live, NotYet,
+            "Most bytes pending on a link between nodes; 0 is no limit.";
         "cluster-announce-ip" [] cluster_announce_ip: Text = "".into();
             TEXT, Live, InEffect, "Address announced to clients and nodes.";
         "cluster-announce-hostname" [] cluster_announce_hostname: Text = "".into();

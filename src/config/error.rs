@@ -53,7 +53,7 @@ pub(super) const PERCENTILES_RANGE: &str =
     "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
 pub(super) const HOSTNAME: &str = "Hostnames may only contain alphanumeric characters, hyphens or dots";
 pub(super) const HOSTNAME_LENGTH: &str = "Hostnames must be less than 256 characters";
-pub(super) const NODE_NAME: &str = "Announced human node name contained invalid character. Use only alphanumeric characters, hyphens or dots";
+pub(super) const NODE_NAME: &str = "Announced human node name contained invalid character";
 pub(super) const PROCESS_TITLE: &str = "template format is invalid or contains unknown variables";
 pub(super) const DBFILENAME_PATH: &str = "dbfilename can't be a path, just a filename";
 pub(super) const APPENDFILENAME_EMPTY: &str = "appendfilename can't be empty";

@@ -246,7 +246,7 @@ mod tests {
             ("latency-tracking-info-percentiles", ""),
             ("notify-keyspace-events", "Elgn"),
             ("requirepass", "\u{e9}\n\"' "),
-            ("proc-title-template", ""),
+            ("proc-title-template", "a{port}"),
             ("oom-score-adj-values", "1 2 3"),
             ("shutdown-on-sigterm", "nosave force"),
             ("maxmemory-clients", "50%"),

@@ -24,7 +24,7 @@ pub struct SavePoint {
 impl Value for Vec<SavePoint> {
     /// Adds to the points at the start, so that repeated lines make one list; an empty value clears it.
     fn assign(&mut self, words: &[Vec<u8>], _: &Kind, source: Source) -> Result<(), ValueError> {
-        if words.len() % 2 != 0 {
+        if !words.len().is_multiple_of(2) {
             return refused(error::INVALID_SAVE);
         }
         let number = |word: &[u8], min: i128| match parse_integer(word) {
@@ -85,7 +85,7 @@ pub(super) const OUTPUT_BUFFER_LIMITS: [OutputBufferLimit; 3] = [
 impl Value for [OutputBufferLimit; 3] {
     /// Changes the classes that are named and leaves the others.
     fn assign(&mut self, words: &[Vec<u8>], _: &Kind, _: Source) -> Result<(), ValueError> {
-        if words.is_empty() || words.len() % 4 != 0 {
+        if !words.len().is_multiple_of(4) {
             return refused(error::BUFFER_LIMIT_COUNT);
         }
         let mut limits = *self;
@@ -378,6 +378,16 @@ pub enum ClientMemoryLimit {
     Bytes(u64),
     /// Of maxmemory, from 1 to 100.
     Percent(u8),
+}
+
+impl ClientMemoryLimit {
+    /// The limit in bytes, given maxmemory; 0 is none, as is a percentage of no maxmemory.
+    pub fn bytes(self, maxmemory: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => (u128::from(maxmemory) * u128::from(percent) / 100) as u64,
+        }
+    }
 }
 
 impl Value for ClientMemoryLimit {

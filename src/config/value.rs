@@ -89,8 +89,10 @@ impl TextRule {
             Self::Any => None,
             Self::Hostname if text.len() >= 256 => Some(error::HOSTNAME_LENGTH),
             Self::Hostname => (!text.iter().all(hostname_byte)).then_some(error::HOSTNAME),
-            Self::NodeName => (!text.iter().all(hostname_byte)).then_some(error::NODE_NAME),
-            Self::ProcessTitle => (!is_process_title(text)).then_some(error::PROCESS_TITLE),
+            Self::NodeName => (!text.iter().all(is_node_name_byte)).then_some(error::NODE_NAME),
+            Self::ProcessTitle => {
+                (text.is_empty() || !is_process_title(text)).then_some(error::PROCESS_TITLE)
+            }
             Self::SnapshotFile => is_path.then_some(error::DBFILENAME_PATH),
             Self::AppendFile if text.is_empty() => Some(error::APPENDFILENAME_EMPTY),
             Self::AppendFile => is_path.then_some(error::APPENDFILENAME_PATH),
@@ -99,6 +101,11 @@ impl TextRule {
         };
         refusal.map_or(Ok(()), |text| Err(ValueError::Refused(text)))
     }
+}
+
+/// A node's name stands in the lines of CLUSTER NODES, so what separates their fields is kept out of it.
+fn is_node_name_byte(byte: &u8) -> bool {
+    byte.is_ascii_graphic() && !b"!\"#$%&'()*+/:;<>?@[]{}^~".contains(byte)
 }
 
 /// The variables that a process title may name in braces.
