@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
         .since("2.8.0")
         .flags(flag::READONLY | flag::TOUCHES_ARBITRARY_KEYS)
         .categories(category::KEYSPACE)
-        .tips(&["nondeterministic_output", "request_policy:special"])
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
         .docs(
             "Goes through the keys of the database in steps.",
             "O(1) for every call; O(N) until the cursor is 0 again, N being the number of keys.",
