@@ -112,7 +112,11 @@ mod tests {
         assert!(matches("h[ae]llo", "hallo") && !matches("h[ae]llo", "hillo"));
         assert!(matches("h[^e]llo", "hallo") && !matches("h[^e]llo", "hello"));
         assert!(matches("h[a-b]llo", "hbllo") && matches("h[b-a]llo", "hallo"));
-        assert!(matches("[\\]]", "]") && matches("[\\-a]", "-") && matches("[a-]", "-"));
+        assert!(matches("[\\]]", "]") && matches("[\\-a]", "-") && matches("[-a]", "-"));
+        assert!(
+            matches("[a-", "-") && matches("[a-]", "^") && !matches("[a-]", "-"),
+            "a range up to the bracket"
+        );
         assert!(!matches("[]", "a") && matches("[^]", "a"), "an empty class holds nothing");
         assert!(matches("[abc", "b") && !matches("[abc", "d"), "an open class ends with the pattern");
         assert!(!matches("[", "[") && matches("[^", "x"));

@@ -38,6 +38,12 @@ pub struct Harness {
     route: Route,
 }
 
+impl Default for Harness {
+    fn default() -> Self {
+        Harness::new()
+    }
+}
+
 impl Harness {
     /// One shard.
     pub fn new() -> Self {
