@@ -21,6 +21,7 @@ pub const COMMANDS: &[Command] = &[
     connection("quit", -1, quit)
         .flags(flag::ALLOW_BUSY | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH)
         .categories(category::CONNECTION)
+        .deprecated("7.2.0", "just closing the connection")
         .docs("Closes the connection.", "O(1)", ""),
 ];
 

@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
         .docs("Returns the type of the value of a key.", "O(1)", "key"),
     key_command("randomkey", 1, Run::Hops { whole: randomkey, steps: &[draw], plan: randomkey_plan })
         .flags(flag::READONLY | flag::TOUCHES_ARBITRARY_KEYS)
-        .tips(&["request_policy:all_shards", "nondeterministic_output"])
+        .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"])
         .docs("Returns a key chosen at random.", "O(1)", ""),
     key_command(
         "rename",

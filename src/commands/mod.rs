@@ -140,6 +140,16 @@ pub enum Split {
     Everywhere,
 }
 
+impl Split {
+    /// Whether a command line of `count` arguments, name included, divides into whole groups.
+    pub fn accepts(self, count: usize) -> bool {
+        match self {
+            Split::Keys { stride } => (count - 1).is_multiple_of(stride),
+            Split::Everywhere => true,
+        }
+    }
+}
+
 /// How the replies of the shards become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {

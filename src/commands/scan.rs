@@ -9,13 +9,14 @@
 //!
 //! The shards are scanned one after the other. A shard that ends hands over to the next one's first slot,
 //! the last one to cursor 0, so that each shard gives its own guarantee: a key that is there from the
-//! first call to the last is returned at least once.
+//! first call to the last is returned at least once. A call whose COUNT is not used up when its shard ends
+//! goes on with the next one.
 
 use super::{Command, Data, Merge, Run, Split, category, flag};
 use crate::error::CommandError;
 use crate::glob::glob_match;
 use crate::keyspace::{EntryRef, SCAN_CURSOR_BITS};
-use crate::resp::Args;
+use crate::resp::{Args, Reply};
 use crate::transaction::{Plan, Route};
 
 pub const COMMANDS: &[Command] = &[
@@ -32,11 +33,11 @@ pub const COMMANDS: &[Command] = &[
         "O(N), N being the number of keys in the database.",
         "pattern",
     ),
-    Command::new("scan", -2, Run::Hops { whole: scan, steps: &[scan], plan: scan_plan })
+    Command::new("scan", -2, Run::Hops { whole: scan, steps: &[scan_step], plan: scan_plan })
         .since("2.8.0")
         .flags(flag::READONLY | flag::TOUCHES_ARBITRARY_KEYS)
         .categories(category::KEYSPACE)
-        .tips(&["nondeterministic_output", "request_policy:special"])
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
         .docs(
             "Goes through the keys of the database in steps.",
             "O(1) for every call; O(N) until the cursor is 0 again, N being the number of keys.",
@@ -47,6 +48,8 @@ pub const COMMANDS: &[Command] = &[
 /// Below the slot's bits of a cursor.
 const POSITION_MASK: u64 = (1 << SCAN_CURSOR_BITS) - 1;
 const SLOT_MASK: u64 = 16383;
+/// Keys that a call of SCAN looks at.
+const COUNT_DEFAULT: usize = 10;
 
 fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob_match(pattern, key, false)
@@ -79,10 +82,11 @@ struct Filter {
 }
 
 impl Filter {
-    fn parse(args: &Args<'_>) -> Result<Filter, CommandError> {
-        let mut filter = Filter { pattern: None, kind: None, count: 10 };
-        for index in (2..args.len()).step_by(2) {
-            if index + 1 == args.len() {
+    /// The options among the first `end` arguments.
+    fn parse(args: &Args<'_>, end: usize) -> Result<Filter, CommandError> {
+        let mut filter = Filter { pattern: None, kind: None, count: COUNT_DEFAULT };
+        for index in (2..end).step_by(2) {
+            if index + 1 == end {
                 return Err(CommandError::Syntax);
             } else if args.is(index, "COUNT") {
                 let count = args.integer(index + 1)?;
@@ -125,31 +129,79 @@ fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
     Ok(if negative { value.wrapping_neg() } else { value })
 }
 
-/// Scans one shard, answering its own cursor; 0 when it has come to its end.
-fn scan(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let mut cursor = parse_cursor(data.args.get(1))?;
-    let filter = Filter::parse(&data.args)?;
-    let Data { keyspace, args, reply, database, .. } = data;
-    if !keyspace.has_slot_tables() {
-        cursor &= POSITION_MASK;
+/// How far a call of SCAN has come, on its way from shard to shard.
+#[derive(Default)]
+struct Progress {
+    cursor: u64,
+    /// Keys looked at, whether they are returned or not: what COUNT limits.
+    visited: usize,
+    /// How many keys `keys` holds.
+    found: usize,
+    /// Bulk strings, encoded.
+    keys: Vec<u8>,
+}
+
+impl Progress {
+    const HEADER_BYTES: usize = 24;
+
+    fn encode(&self) -> Vec<u8> {
+        let header = [self.cursor, self.visited as u64, self.found as u64].map(u64::to_le_bytes);
+        [header.as_flattened(), &self.keys].concat()
     }
-    let database = keyspace.database(*database);
-    let mut found: Vec<u8> = Vec::new();
-    let mut elements = crate::resp::Reply::new(&mut found, reply.is_resp3());
-    let mut next = 0;
-    elements.array_of(|elements| {
-        let mut count = 0;
-        next = database.scan(cursor, filter.count, &mut |entry| {
+
+    fn decode(bytes: &[u8]) -> Option<Progress> {
+        let (header, keys) = bytes.split_at_checked(Progress::HEADER_BYTES)?;
+        let field = |index: usize| header[index * 8..index * 8 + 8].try_into().map_or(0, u64::from_le_bytes);
+        Some(Progress {
+            cursor: field(0),
+            visited: field(1) as usize,
+            found: field(2) as usize,
+            keys: keys.to_vec(),
+        })
+    }
+
+    /// Goes on where the cursor points to on this shard; its cursor then is the shard's own, 0 at the end.
+    fn advance(&mut self, data: &mut Data<'_>, filter: &Filter) {
+        let Data { keyspace, args, database, .. } = data;
+        if !keyspace.has_slot_tables() {
+            self.cursor &= POSITION_MASK;
+        }
+        let Progress { visited, found, keys, .. } = self;
+        let mut elements = Reply::new(keys, false);
+        let count = filter.count.saturating_sub(*visited);
+        self.cursor = keyspace.database(*database).scan(self.cursor, count, &mut |entry| {
+            *visited += 1;
             if filter.accepts(args, &entry) {
+                *found += 1;
                 elements.bulk(entry.key());
-                count += 1;
             }
         });
-        count
-    });
-    reply.array(2);
-    reply.bulk(next.to_string().as_bytes());
-    reply.encoded(&found);
+    }
+
+    fn answer(&self, reply: &mut Reply<'_>) {
+        reply.array(2);
+        reply.bulk(self.cursor.to_string().as_bytes());
+        reply.array(self.found);
+        reply.encoded(&self.keys);
+    }
+}
+
+/// The only shard.
+fn scan(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let mut progress = Progress { cursor: parse_cursor(data.args.get(1))?, ..Progress::default() };
+    let filter = Filter::parse(&data.args, data.args.len())?;
+    progress.advance(data, &filter);
+    progress.answer(&mut data.reply);
+    Ok(())
+}
+
+/// One of several shards: the progress so far is the last argument, the one then the answer.
+fn scan_step(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let last = data.args.len() - 1;
+    let filter = Filter::parse(&data.args, last)?;
+    let mut progress = Progress::decode(data.args.get(last)).unwrap_or_default();
+    progress.advance(data, &filter);
+    data.reply.bulk(&progress.encode());
     Ok(())
 }
 
@@ -158,7 +210,7 @@ fn shard_of_cursor(cursor: u64, route: Route) -> usize {
     route.shard_of_slot((cursor >> SCAN_CURSOR_BITS & SLOT_MASK) as u16)
 }
 
-/// The cursor for the next call, from the one that `shard` answered.
+/// The cursor for what follows, from the one that `shard` answered.
 fn next_cursor(answered: u64, shard: usize, route: Route) -> u64 {
     let first_slot = |shard: usize| (route.slots_of(shard).0 as u64) << SCAN_CURSOR_BITS;
     match answered {
@@ -170,32 +222,29 @@ fn next_cursor(answered: u64, shard: usize, route: Route) -> u64 {
 }
 
 fn scan_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
-    if plan.hop == 0 {
-        let cursor = parse_cursor(plan.args.get(1))?;
-        plan.push(shard_of_cursor(cursor, plan.route), 0);
-        return Ok(());
-    }
     if plan.reply_error() {
         return Ok(());
     }
-    let Some(result) = plan.results.first() else { return Ok(()) };
-    // An array of two: the shard's cursor, and the keys as they are.
-    let Some((cursor, keys)) = result.reply.strip_prefix(b"*2\r\n").and_then(split_bulk) else {
-        plan.reply.encoded(&result.reply);
-        return Ok(());
+    let filter = Filter::parse(&plan.args, plan.args.len());
+    let progress = match plan.results.first() {
+        None => Progress { cursor: parse_cursor(plan.args.get(1))?, ..Progress::default() },
+        Some(result) => {
+            let mut progress = result.bulk().and_then(Progress::decode).unwrap_or_default();
+            let ended = progress.cursor == 0;
+            progress.cursor = next_cursor(progress.cursor, result.shard, plan.route);
+            // A call on a small database is to see all of it, as it would with one shard.
+            if !ended || progress.cursor == 0 || progress.visited >= filter?.count {
+                progress.answer(&mut plan.reply);
+                return Ok(());
+            }
+            progress
+        }
     };
-    let cursor = next_cursor(parse_cursor(cursor)?, result.shard, plan.route);
-    plan.reply.array(2);
-    plan.reply.bulk(cursor.to_string().as_bytes());
-    plan.reply.encoded(keys);
+    plan.push(shard_of_cursor(progress.cursor, plan.route), 0);
+    if let Some(work) = plan.work.last_mut() {
+        work.args.push(progress.encode());
+    }
     Ok(())
-}
-
-/// A short bulk string at the beginning of `bytes`, and what follows it.
-fn split_bulk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let body = &bytes[bytes.iter().position(|&byte| byte == b'\n')? + 1..];
-    let end = body.iter().position(|&byte| byte == b'\r')?;
-    Some((&body[..end], body.get(end + 2..)?))
 }
 
 #[cfg(test)]
@@ -243,9 +292,8 @@ mod tests {
     fn what_is_returned_can_be_filtered() {
         let mut harness = Harness::with_shards(2, false);
         harness.run("MSET apple 1 banana 2 cherry 3");
-        let (_, keys) = scan_once(&mut harness, "SCAN 0 COUNT 100 MATCH b*");
-        let (_, more) = scan_once(&mut harness, "SCAN 2305843009213693952 COUNT 100 MATCH b*");
-        assert_eq!([keys, more].concat(), ["banana"]);
+        let found = scan_once(&mut harness, "SCAN 0 COUNT 100 MATCH b*");
+        assert_eq!(found, ("0".to_owned(), vec!["banana".to_owned()]));
         let (_, keys) = scan_once(&mut harness, "SCAN 0 COUNT 100 TYPE hash");
         assert_eq!(keys, [""; 0]);
         let mut single = Harness::new();

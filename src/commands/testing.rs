@@ -38,6 +38,12 @@ pub struct Harness {
     route: Route,
 }
 
+impl Default for Harness {
+    fn default() -> Self {
+        Harness::new()
+    }
+}
+
 impl Harness {
     /// One shard.
     pub fn new() -> Self {
@@ -121,6 +127,7 @@ impl Harness {
                 self.step(0, part, arguments, None, out).map(drop)
             }
             Run::EachShard { part, split, merge } => self.each_shard(part, split, merge, arguments, out),
+            Run::Here(_) | Run::Gather { .. } => panic!("{} needs a session", command.name),
         }
     }
 

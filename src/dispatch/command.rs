@@ -95,6 +95,11 @@ impl Dispatcher {
             state: State::Hops { done: 0 },
         });
         let parts = match command.run {
+            Some(Run::EachShard { split, .. }) if !split.accepts(args.len()) => {
+                let error = CommandError::Arity(command.name.into());
+                self.finish_error(token, &coordination, &error, out);
+                return true;
+            }
             Some(Run::EachShard { split, .. }) => {
                 let mut key_parts = Vec::new();
                 let parts = self.put_shares(&coordination, split, &mut key_parts);

@@ -172,6 +172,11 @@ impl Database {
         self.dirty
     }
 
+    /// Counts a change that no operation on a key has counted.
+    pub(super) fn count_change(&mut self) {
+        self.dirty += 1;
+    }
+
     pub fn stats(&self) -> Stats {
         self.stats
     }
@@ -462,7 +467,8 @@ impl Database {
         }
     }
 
-    /// Takes a key out with its value and deadline, for RENAME and MOVE.
+    /// Takes a key out with its value and deadline, for RENAME and MOVE. Not counted as a change: that is
+    /// what inserting it elsewhere does.
     pub fn take(&mut self, key: &Key) -> Option<Moved> {
         let place = self.locate(key)?;
         let entry = place.entry();
@@ -473,7 +479,6 @@ impl Database {
             None => Moved::copy_of(entry),
         };
         self.entry_bytes -= heap_bytes;
-        self.dirty += 1;
         self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
         Some(moved)
     }

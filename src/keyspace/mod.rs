@@ -166,6 +166,7 @@ impl Keyspace {
     /// Exchanges two databases, as SWAPDB does.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
+        self.databases[a].count_change();
     }
 
     /// Removes all keys of a database; they are freed in steps.

@@ -439,11 +439,9 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in "[-+]?[0-9a-fA-FxXpPeE.+-]{0,24}") {
-            if let Some(value) = LongDouble::parse(text.as_bytes()) {
-                if value.is_finite() {
-                    let printed = value.to_text();
-                    prop_assert!(LongDouble::parse(&printed).is_some());
-                }
+            if let Some(value) = LongDouble::parse(text.as_bytes()).filter(|value| value.is_finite()) {
+                let printed = value.to_text();
+                prop_assert!(LongDouble::parse(&printed).is_some());
             }
         }
     }

@@ -1,4 +1,5 @@
 use crate::commands::testing::Harness;
+use crate::keyspace::AccessClock;
 
 #[test]
 fn keys_are_counted_and_deleted() {
@@ -161,5 +162,19 @@ fn looking_at_values() {
     assert_eq!(
         harness.show("OBJECT ENCODING"),
         "-ERR wrong number of arguments for 'object|encoding' command"
+    );
+}
+
+#[test]
+fn uses_are_counted_under_lfu_policies() {
+    let mut harness = Harness::new();
+    harness.keyspaces[0].set_access_clock(AccessClock::Frequency { log_factor: 0, decay_minutes: 1 });
+    harness.run("SET k v");
+    let before: i64 = harness.show("OBJECT FREQ k")[1..].parse().unwrap();
+    harness.run("GET k");
+    harness.run("OBJECT ENCODING k");
+    assert_eq!(harness.show("OBJECT FREQ k"), format!(":{}", before + 1));
+    assert!(
+        harness.show("OBJECT IDLETIME k").starts_with("-ERR An LFU maxmemory policy is selected, idle time")
     );
 }

@@ -221,6 +221,11 @@ fn every_write_counts_as_one_change() {
         ("GETEX k PERSIST", 0),
         ("EXPIRE k 10", 1),
         ("PERSIST k", 1),
+        ("RENAME k l", 1),
+        ("COPY l k", 1),
+        ("RENAMENX k l", 0),
+        ("MOVE k 1", 1),
+        ("SWAPDB 0 1", 1),
     ] {
         let before = harness.dirty();
         harness.run(line);
