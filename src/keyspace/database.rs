@@ -653,6 +653,25 @@ impl Database {
         next_random(&mut self.random_state)
     }
 
+    /// Verifies what holds between calls.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        let (mut keys, mut expiring, mut entry_bytes, mut table_bytes) = (0, 0, 0, 0);
+        for table in &self.tables {
+            table.check_invariants(&self.hasher);
+            table_bytes += table.memory_bytes();
+            table.for_each(|entry| {
+                keys += 1;
+                expiring += usize::from(entry.expires());
+                entry_bytes += entry.memory_bytes();
+            });
+        }
+        assert_eq!((keys, expiring), (self.keys, self.expiring_keys));
+        assert_eq!(table_bytes, self.table_bytes);
+        let dying = self.graveyard.iter().any(|grave| matches!(grave, Grave::Table(_)));
+        assert!(entry_bytes == self.entry_bytes || dying && entry_bytes < self.entry_bytes);
+    }
+
     pub(super) fn flush(&mut self) {
         self.dirty += self.keys as u64;
         for table in &mut self.tables {
@@ -669,7 +688,7 @@ impl Database {
 }
 
 /// SplitMix64: good enough to sample with, one multiplication chain per number.
-fn next_random(state: &mut u64) -> u64 {
+pub(super) fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut bits = *state;
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
