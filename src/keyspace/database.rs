@@ -387,7 +387,7 @@ impl Database {
     fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
         if let Some(former) = place.entry().deadline()
             && let Some(wheel) = &self.wheel
-            && wheel.tick_of(at_unix_ms) >= former.tick
+            && wheel.tick_of(at_unix_ms) >= wheel.tick_held(former.tick)
         {
             // Its record comes up early enough to see the new deadline.
             self.replace_deadline(place, Some(Deadline { at_unix_ms, tick: former.tick }));

@@ -21,6 +21,8 @@ mod string_mut;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_expiry;
 mod upkeep;
 
 pub use database::{Database, Key, Moved};

@@ -7,19 +7,19 @@ use std::collections::{HashMap, HashSet};
 use super::*;
 
 /// A small generator whose seed is printed if the test fails.
-struct Random {
+pub(super) struct Random {
     seed: u64,
     state: u64,
 }
 
 impl Random {
-    fn new() -> Random {
+    pub(super) fn new() -> Random {
         let given = std::env::var("POLDER_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one(1) >> 32);
         Random { seed, state: seed }
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         (database::next_random(&mut self.state) % bound as u64) as usize
     }
 }
@@ -32,26 +32,26 @@ impl Drop for Random {
     }
 }
 
-const START_MS: i64 = 1_700_000_000_000;
+pub(super) const START_MS: i64 = 1_700_000_000_000;
 
-fn keyspace(slots: Option<(u16, u16)>) -> Keyspace {
+pub(super) fn keyspace(slots: Option<(u16, u16)>) -> Keyspace {
     let hasher = RandomState::with_seeds(1, 2, 3, 4);
     let mut keyspace = Keyspace::new(KeyspaceOptions { databases: 2, hasher, slots });
     keyspace.set_now(START_MS);
     keyspace
 }
 
-fn get(keyspace: &mut Keyspace, key: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn get(keyspace: &mut Keyspace, key: &[u8]) -> Option<Vec<u8>> {
     let key = keyspace.key(key);
     keyspace.database(0).find_read(&key).and_then(|entry| entry.string().map(|value| value.to_vec()))
 }
 
-fn set(keyspace: &mut Keyspace, key: &[u8], value: &[u8], expiry: Expiry) {
+pub(super) fn set(keyspace: &mut Keyspace, key: &[u8], value: &[u8], expiry: Expiry) {
     let key = keyspace.key(key);
     keyspace.database(0).set_string(&key, StringValue::Bytes(value), expiry);
 }
 
-fn remove(keyspace: &mut Keyspace, key: &[u8]) -> bool {
+pub(super) fn remove(keyspace: &mut Keyspace, key: &[u8]) -> bool {
     let key = keyspace.key(key);
     keyspace.database(0).remove(&key)
 }

@@ -31,8 +31,11 @@ impl Database {
             self.judge(&mut wheel, event);
             left -= 1;
         }
-        if wheel.records() > 0 || self.expiring_keys > 0 {
+        if self.expiring_keys > 0 {
             self.wheel = Some(wheel);
+        } else {
+            // Whatever is left in it is stale.
+            self.graveyard.push_back(Grave::Wheel(wheel));
         }
         left
     }
@@ -45,12 +48,12 @@ impl Database {
         };
         let Some((hash, place, deadline)) = self.locate_record(record) else { return };
         match due {
-            Some(tick) if tick != deadline.tick => {}
+            Some(tick) if tick as u32 != deadline.tick => {}
             Some(_) if deadline.at_unix_ms <= self.context.now_unix_ms => {
                 self.expire(hash, record.slot(), place)
             }
             Some(_) => register_again(wheel, record, place.entry(), wheel.tick_of(deadline.at_unix_ms)),
-            None => register_again(wheel, record, place.entry(), deadline.tick),
+            None => register_again(wheel, record, place.entry(), wheel.tick_held(deadline.tick)),
         }
     }
 
@@ -165,7 +168,9 @@ impl Database {
                         wheel.take_out(position);
                         cleared += 1;
                     }
-                    Some((_, place, deadline)) if wheel.tick_of(deadline.at_unix_ms) > deadline.tick => {
+                    Some((_, place, deadline))
+                        if wheel.tick_of(deadline.at_unix_ms) > wheel.tick_held(deadline.tick) =>
+                    {
                         // The deadline was extended: the record does not belong into this bucket any more.
                         wheel.take_out(position);
                         let tick = wheel.tick_of(deadline.at_unix_ms);
@@ -187,7 +192,7 @@ impl Database {
 }
 
 /// Places a record anew and has its entry know.
-fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u32) {
+fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u64) {
     let tick = wheel.place(record, tick);
     entry.set_tick(tick);
     entry.set_generation(wheel.generation());

@@ -53,10 +53,10 @@ impl Directory {
         1 << self.width()
     }
 
-    /// Index of the entry for a hash whose top `base` bits were used above.
+    /// Index of the entry for a position whose top `base` bits were used above.
     #[inline]
-    pub(super) fn index(self, hash: u64, base: u32) -> usize {
-        ((hash << base) >> (64 - self.width())) as usize
+    pub(super) fn index(self, position: u64, base: u32) -> usize {
+        ((position << base) >> (64 - self.width())) as usize
     }
 
     #[inline]

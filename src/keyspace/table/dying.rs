@@ -7,7 +7,7 @@ use super::{DIRECTORY_WIDTH_MAX, Table, next_position};
 /// A table that is being freed, a segment at a time.
 pub(in crate::keyspace) struct DyingTable {
     table: Table,
-    /// The hash at which the next segment to free begins; none when all are freed.
+    /// The position at which the next segment to free begins; none when all are freed.
     position: Option<u64>,
 }
 
@@ -28,7 +28,7 @@ impl DyingTable {
         let (mut entries, mut bytes) = (0, 0);
         while entries < budget.max(1)
             && let Some(at) = self.position
-            && let Some(segment) = self.table.locate(at)
+            && let Some(segment) = self.table.segment_at(at)
         {
             segment.for_each_entry_prefetched(|_, entry| {
                 bytes += entry.memory_bytes();
