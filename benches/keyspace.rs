@@ -195,14 +195,8 @@ fn expiry() {
 }
 
 fn main() {
-    let sections: [(&str, fn()); 6] = [
-        ("curve", curve),
-        ("memory", memory),
-        ("table", table_bytes),
-        ("pause", pause),
-        ("speed", speed),
-        ("expiry", expiry),
-    ];
+    let sections: [(&str, fn()); 5] =
+        [("memory", memory), ("table", table_bytes), ("pause", pause), ("speed", speed), ("expiry", expiry)];
     // Cargo adds `--bench` of its own.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     for (name, run) in sections {
