@@ -135,7 +135,7 @@ impl Table {
     /// The place of the entry with this key.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        self.locate(hash)?.find(hash, |entry| entry.key() == key)
+        self.locate(hash)?.find(hash, |entry| entry.key_is(key))
     }
 
     /// The place of the first entry with this hash's tag and prefix that `matches`.

@@ -100,6 +100,64 @@ impl Node {
     }
 }
 
+/// Positions of slots in a bucket, as two bits for each.
+#[derive(Clone, Copy)]
+struct Matching(u32);
+
+impl Matching {
+    /// # Safety
+    /// `bucket` can be read.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    unsafe fn of(bucket: *const Bucket, tag: u16) -> Matching {
+        use std::arch::x86_64::{
+            _mm_castps_si128, _mm_cmpeq_epi16, _mm_load_ps, _mm_movemask_epi8, _mm_packs_epi32,
+            _mm_set1_epi16, _mm_shuffle_ps, _mm_srai_epi32,
+        };
+        const UPPER_HALVES: i32 = 0b11_01_11_01;
+        let slots: *const f32 = bucket.cast();
+        // SAFETY: every x86-64 processor has SSE2; a bucket is 64 bytes, aligned to 64.
+        unsafe {
+            // The upper halves of four slots each, then their tags, then all eight tags side by side. The
+            // shift fills with the tag's sign, so that packing does not saturate.
+            let (a, b) = (_mm_load_ps(slots), _mm_load_ps(slots.add(4)));
+            let (c, d) = (_mm_load_ps(slots.add(8)), _mm_load_ps(slots.add(12)));
+            let front = _mm_srai_epi32::<16>(_mm_castps_si128(_mm_shuffle_ps::<UPPER_HALVES>(a, b)));
+            let back = _mm_srai_epi32::<16>(_mm_castps_si128(_mm_shuffle_ps::<UPPER_HALVES>(c, d)));
+            let equal = _mm_cmpeq_epi16(_mm_packs_epi32(front, back), _mm_set1_epi16(tag as i16));
+            Matching(_mm_movemask_epi8(equal) as u32)
+        }
+    }
+
+    /// # Safety
+    /// `bucket` can be read.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline]
+    unsafe fn of(bucket: *const Bucket, tag: u16) -> Matching {
+        // SAFETY: the caller's promise.
+        let slots = unsafe { &(*bucket).0 };
+        let mut bits = 0;
+        for (position, &slot) in slots.iter().enumerate() {
+            bits |= u32::from((slot >> TAG_SHIFT) as u16 == tag) << (2 * position);
+        }
+        Matching(bits)
+    }
+}
+
+impl Iterator for Matching {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let position = self.0.trailing_zeros() / 2;
+        self.0 &= !(0b11 << (2 * position));
+        Some(position as usize)
+    }
+}
+
 /// A segment, not null. Freed only by [`Segment::free`], by the table that owns it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment(pub(super) Node);
@@ -189,11 +247,9 @@ impl Segment {
     #[inline]
     pub(super) fn prefetch_entry(self, hash: u64) {
         let home = self.home(hash as u16);
-        for position in 0..BUCKET_SLOTS {
+        for position in self.matching(home, hash as u16) {
             let slot = self.slot(home, position);
-            if slot & (TAG_MASK | DISTANCE_MASK) == hash << TAG_SHIFT {
-                prefetch(std::ptr::with_exposed_provenance((slot & ADDRESS_MASK) as usize));
-            }
+            prefetch(std::ptr::with_exposed_provenance((slot & ADDRESS_MASK) as usize));
         }
     }
 
@@ -205,13 +261,12 @@ impl Segment {
     /// Looks for a slot with this hash's tag whose entry `matches`.
     #[inline]
     pub(super) fn find(self, hash: u64, mut matches: impl FnMut(EntryPointer) -> bool) -> Option<Place> {
-        let tag = hash << TAG_SHIFT;
-        let mut index = self.home(hash as u16);
-        for distance in 0..=DISTANCE_MAX as u64 {
-            let wanted = tag | distance;
-            for position in 0..BUCKET_SLOTS {
+        let tag = hash as u16;
+        let mut index = self.home(tag);
+        for _ in 0..=DISTANCE_MAX {
+            for position in self.matching(index, tag) {
                 let slot = self.slot(index, position);
-                if slot & (TAG_MASK | DISTANCE_MASK) == wanted && slot != 0 && matches(entry_of(slot)) {
+                if slot != 0 && matches(entry_of(slot)) {
                     return Some(Place { segment: self, bucket: index as u8, position: position as u8 });
                 }
             }
@@ -221,6 +276,13 @@ impl Segment {
             index = self.after(index);
         }
         None
+    }
+
+    /// The slots of a bucket whose tag is `tag`; among them the empty ones if `tag` is 0.
+    #[inline]
+    fn matching(self, index: usize, tag: u16) -> Matching {
+        // SAFETY: the bucket is part of this segment, which is not changed meanwhile.
+        unsafe { Matching::of(self.bucket(index), tag) }
     }
 
     /// Puts a slot into the first bucket with room, unless that is too far from its home.
