@@ -350,32 +350,43 @@ impl Database {
         self.table_bytes = self.table_bytes + table.memory_bytes() - before;
     }
 
-    /// Gives an existing entry another value; what is expired leaves nothing but its place.
+    /// Gives an existing entry another value.
+    #[inline]
     fn overwrite(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
         let entry = place.entry();
-        let mut expiry = expiry;
-        if entry.expired(self.context.now_unix_ms) {
-            self.stats.expired_keys += 1;
-            if expiry == Expiry::Keep {
-                expiry = Expiry::Clear;
-            }
-        }
-        self.bury_heap(entry, BURY_BYTES_MIN);
-        entry.set_raw(false);
-        self.touch(entry);
-        let before = entry.memory_bytes();
-        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
-        let entry = unsafe { entry.replace_payload(payload) };
-        place.set_entry(entry);
-        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
-        match expiry {
-            Expiry::Keep => {}
-            Expiry::Clear => self.clear_deadline(place),
-            Expiry::At(at_unix_ms) => self.set_deadline(key, place, at_unix_ms),
+        let without_deadline = !entry.expires() && !matches!(expiry, Expiry::At(_));
+        if without_deadline && entry.overwrite_in_place(&payload) {
+            self.touch(entry);
+        } else {
+            self.replace(key, place, payload, expiry);
         }
     }
 
-    /// Registers a deadline with the wheel. The entry gets the wheel's generation.
+    /// Gives an entry another value and deadline, in another block if need be; what is expired leaves
+    /// nothing but its place.
+    #[inline(never)]
+    fn replace(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
+        let entry = place.entry();
+        let expired = entry.expired(self.context.now_unix_ms);
+        self.stats.expired_keys += u64::from(expired);
+        self.bury_heap(entry, BURY_BYTES_MIN);
+        entry.set_raw(false);
+        self.touch(entry);
+        let deadline = match expiry {
+            Expiry::Keep if !expired => entry.deadline(),
+            Expiry::Keep | Expiry::Clear => None,
+            Expiry::At(at_unix_ms) => Some(self.deadline_for(key, entry, at_unix_ms)),
+        };
+        self.expiring_keys += usize::from(deadline.is_some());
+        self.expiring_keys -= usize::from(entry.expires());
+        let before = entry.memory_bytes();
+        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
+        let entry = unsafe { entry.replace(deadline, payload) };
+        place.set_entry(entry);
+        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+    }
+
+    /// Registers a deadline with the wheel. The entry must get the wheel's generation.
     fn register(&mut self, key: &Key, at_unix_ms: i64) -> Deadline {
         let now = self.context.now_unix_ms;
         let wheel = self.wheel.get_or_insert_with(|| Box::new(Wheel::new(now)));
@@ -384,21 +395,24 @@ impl Database {
         Deadline { at_unix_ms, tick }
     }
 
-    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
-        if let Some(former) = place.entry().deadline()
+    /// A new deadline for an entry that may have one: registered, unless the former one's record comes up
+    /// early enough to see the new deadline.
+    fn deadline_for(&mut self, key: &Key, entry: EntryPointer, at_unix_ms: i64) -> Deadline {
+        if let Some(former) = entry.deadline()
             && let Some(wheel) = &self.wheel
             && wheel.tick_of(at_unix_ms) >= wheel.tick_held(former.tick)
         {
-            // Its record comes up early enough to see the new deadline.
-            self.replace_deadline(place, Some(Deadline { at_unix_ms, tick: former.tick }));
-            return;
+            return Deadline { at_unix_ms, tick: former.tick };
         }
         let deadline = self.register(key, at_unix_ms);
+        entry.set_generation(self.wheel.as_ref().is_some_and(|wheel| wheel.generation()));
+        deadline
+    }
+
+    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
+        let deadline = self.deadline_for(key, place.entry(), at_unix_ms);
         self.expiring_keys += usize::from(!place.entry().expires());
         self.replace_deadline(place, Some(deadline));
-        if let Some(wheel) = &self.wheel {
-            place.entry().set_generation(wheel.generation());
-        }
     }
 
     fn clear_deadline(&mut self, place: Place) {
