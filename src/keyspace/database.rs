@@ -16,7 +16,7 @@ use super::entry::{
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::string_mut::StringMut;
-use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table};
+use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::{Expiry, Stats};
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
@@ -245,7 +245,7 @@ impl Database {
         let table = self.tables.get((slot as usize).checked_sub(self.slot_first as usize)?)?;
         let mut hash = 0;
         let place = table.find_where(partial_hash, |entry| {
-            hash = self.hasher.hash_one(entry.key());
+            hash = hash_key(&self.hasher, entry.key());
             matches(hash, entry)
         })?;
         Some((hash, place))
@@ -644,7 +644,7 @@ impl Database {
 
     /// Where an entry stands that was met without looking its key up.
     pub(super) fn place_of(&self, slot: u16, entry: EntryPointer) -> Option<(u64, Place)> {
-        self.locate_hash(self.hasher.hash_one(entry.key()), slot, |_, found| found == entry)
+        self.locate_hash(hash_key(&self.hasher, entry.key()), slot, |_, found| found == entry)
     }
 
     /// An entry at a random place and the slot of its table.

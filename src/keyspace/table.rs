@@ -53,6 +53,8 @@ mod directory;
 mod dying;
 mod segment;
 
+use std::hash::{BuildHasher, Hasher};
+
 use ahash::RandomState;
 
 use self::directory::Directory;
@@ -258,7 +260,7 @@ impl Table {
         assert!(depth <= DEPTH_MAX, "more than 441 keys share 31 bits of their hash and many their tags");
         let mut halves = [Segment::allocate(SPLIT_BUCKETS, depth), Segment::allocate(SPLIT_BUCKETS, depth)];
         let half_of = |entry: EntryPointer| {
-            let position = position_of(hasher.hash_one(entry.key()));
+            let position = position_of(hash_key(hasher, entry.key()));
             (position >> (64 - depth) & 1) as usize
         };
         let mut counts = [0, 0];
@@ -505,7 +507,7 @@ impl Table {
             let Some(segment) = self.segment_at(at) else { break };
             assert_eq!(at & (u64::MAX >> segment.depth()), 0, "segments are aligned to their size");
             segment.check(|tag, entry| {
-                let hash = hasher.hash_one(entry.key());
+                let hash = hash_key(hasher, entry.key());
                 assert_eq!(hash as u16, tag);
                 assert!(self.locate(hash) == Some(segment), "an entry lies in the segment of its hash");
             });
@@ -554,6 +556,15 @@ impl Table {
             position = next_position(at, segment.depth());
         }
     }
+}
+
+/// The hash of a key.
+#[inline]
+pub(super) fn hash_key(hasher: &RandomState, key: &[u8]) -> u64 {
+    // Unlike `hash_one`, which would hash the length as well: keys are hashed whole, never joined.
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    state.finish()
 }
 
 /// The place of a hash in the table's order: with u in 0..1 for the top half of the hash, about log2(1 + u),

@@ -12,11 +12,10 @@ use super::table::Place;
 const CLEAR_RECORDS_MAX: usize = 256;
 
 impl Database {
-    /// One bounded slice of background work. Returns whether work is left that could be done now.
-    pub(super) fn step(&mut self, budget: Budget) -> bool {
+    /// One bounded slice of background work. Returns what is left of the budget.
+    pub(super) fn step(&mut self, budget: Budget) -> Budget {
         let left = self.step_wheel(budget.0);
-        let left = self.step_graveyard(left);
-        left == 0
+        Budget(self.step_graveyard(left))
     }
 
     fn step_wheel(&mut self, budget: usize) -> usize {
