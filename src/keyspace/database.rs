@@ -644,7 +644,12 @@ impl Database {
 
     /// Where an entry stands that was met without looking its key up.
     pub(super) fn place_of(&self, slot: u16, entry: EntryPointer) -> Option<(u64, Place)> {
-        self.locate_hash(hash_key(&self.hasher, entry.key()), slot, |_, found| found == entry)
+        self.locate_hash(self.hash_of(entry), slot, |_, found| found == entry)
+    }
+
+    /// The hash of an entry's key.
+    pub(super) fn hash_of(&self, entry: EntryPointer) -> u64 {
+        hash_key(&self.hasher, entry.key())
     }
 
     /// An entry at a random place and the slot of its table.

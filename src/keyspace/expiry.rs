@@ -40,6 +40,8 @@ const LEVEL_SHIFTS: [u32; LEVELS] = [0, 9, 18, 27];
 const LEVEL_BUCKETS: [usize; LEVELS] = [512, 512, 512, 32];
 /// How far ahead a record is registered at most.
 const HORIZON_TICKS: u64 = (1 << 31) - 1;
+const GROUP_BUCKETS: usize = u64::BITS as usize;
+const GROUPS: usize = 512 / GROUP_BUCKETS;
 const CHUNK_RECORDS: usize = 512;
 /// Records that may be stale before a sweep is worth it, in addition to as many as are live.
 const STALE_RECORDS_MAX: usize = 1024;
@@ -130,28 +132,28 @@ impl Bucket {
     }
 }
 
-/// Which buckets of a level hold records.
+/// Which buckets of a level hold records, a bit each.
 #[derive(Default)]
-struct Occupied([u64; 8]);
+struct Occupied([u64; GROUPS]);
 
 impl Occupied {
     fn set(&mut self, index: usize) {
-        self.0[index / 64] |= 1 << (index % 64);
+        self.0[index / GROUP_BUCKETS] |= 1 << (index % GROUP_BUCKETS);
     }
 
     fn clear(&mut self, index: usize) {
-        self.0[index / 64] &= !(1 << (index % 64));
+        self.0[index / GROUP_BUCKETS] &= !(1 << (index % GROUP_BUCKETS));
     }
 
     /// The first from `index` on, not wrapping around.
     fn first_from(&self, index: usize) -> Option<usize> {
-        let mut word = index / 64;
-        let mut bits = self.0.get(word)? & (u64::MAX << (index % 64));
+        let mut word = index / GROUP_BUCKETS;
+        let mut bits = self.0.get(word)? & (u64::MAX << (index % GROUP_BUCKETS));
         while bits == 0 {
             word += 1;
             bits = *self.0.get(word)?;
         }
-        Some(word * 64 + bits.trailing_zeros() as usize)
+        Some(word * GROUP_BUCKETS + bits.trailing_zeros() as usize)
     }
 }
 
@@ -161,6 +163,8 @@ struct Level {
     buckets: Vec<Bucket>,
     occupied: Occupied,
     records: usize,
+    /// Records of each 64 buckets, so that the n-th of all is found quickly.
+    group_records: [usize; GROUPS],
 }
 
 impl Level {
@@ -171,6 +175,7 @@ impl Level {
         self.buckets[index].push(record);
         self.occupied.set(index);
         self.records += 1;
+        self.group_records[index / GROUP_BUCKETS] += 1;
     }
 
     fn pop(&mut self, index: usize) -> Option<Record> {
@@ -192,6 +197,7 @@ impl Level {
 
     fn forget(&mut self, index: usize, records: usize) {
         self.records -= records;
+        self.group_records[index / GROUP_BUCKETS] -= records;
         if self.buckets.get(index).is_none_or(|bucket| bucket.len() == 0) {
             self.occupied.clear(index);
         }
@@ -356,12 +362,17 @@ impl Wheel {
             return None;
         }
         let mut nth = (random % total as u64) as usize;
-        for (level, Level { buckets, occupied, records }) in self.levels.iter().enumerate() {
+        for (level, Level { buckets, occupied, records, group_records }) in self.levels.iter().enumerate() {
             if nth >= *records {
                 nth -= records;
                 continue;
             }
-            let mut from = 0;
+            let mut group = 0;
+            while nth >= group_records[group] {
+                nth -= group_records[group];
+                group += 1;
+            }
+            let mut from = group * GROUP_BUCKETS;
             while let Some(bucket) = occupied.first_from(from) {
                 let records = buckets[bucket].len();
                 if nth < records {

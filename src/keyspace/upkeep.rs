@@ -125,13 +125,12 @@ impl Database {
     /// Offers `samples` random keys, or keys with a deadline, with their scores.
     pub(super) fn sample(&mut self, volatile: bool, samples: usize, mut offer: impl FnMut(&Key, u64)) {
         for _ in 0..samples {
-            let found = if volatile {
-                self.random_volatile()
+            let sampled = if volatile {
+                self.random_volatile().map(|(slot, (hash, place))| (slot, hash, place.entry()))
             } else {
-                self.random_entry().and_then(|(slot, entry)| Some((slot, self.place_of(slot, entry)?)))
+                self.random_entry().map(|(slot, entry)| (slot, self.hash_of(entry), entry))
             };
-            let Some((slot, (hash, place))) = found else { return };
-            let entry = place.entry();
+            let Some((slot, hash, entry)) = sampled else { return };
             offer(&Key { bytes: entry.key(), hash, slot }, self.score(entry));
         }
     }
