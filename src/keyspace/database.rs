@@ -16,7 +16,7 @@ use super::entry::{
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::string_mut::StringMut;
-use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table};
+use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::{Expiry, Stats};
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
@@ -245,7 +245,7 @@ impl Database {
         let table = self.tables.get((slot as usize).checked_sub(self.slot_first as usize)?)?;
         let mut hash = 0;
         let place = table.find_where(partial_hash, |entry| {
-            hash = self.hasher.hash_one(entry.key());
+            hash = hash_key(&self.hasher, entry.key());
             matches(hash, entry)
         })?;
         Some((hash, place))
@@ -350,32 +350,43 @@ impl Database {
         self.table_bytes = self.table_bytes + table.memory_bytes() - before;
     }
 
-    /// Gives an existing entry another value; what is expired leaves nothing but its place.
+    /// Gives an existing entry another value.
+    #[inline]
     fn overwrite(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
         let entry = place.entry();
-        let mut expiry = expiry;
-        if entry.expired(self.context.now_unix_ms) {
-            self.stats.expired_keys += 1;
-            if expiry == Expiry::Keep {
-                expiry = Expiry::Clear;
-            }
-        }
-        self.bury_heap(entry, BURY_BYTES_MIN);
-        entry.set_raw(false);
-        self.touch(entry);
-        let before = entry.memory_bytes();
-        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
-        let entry = unsafe { entry.replace_payload(payload) };
-        place.set_entry(entry);
-        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
-        match expiry {
-            Expiry::Keep => {}
-            Expiry::Clear => self.clear_deadline(place),
-            Expiry::At(at_unix_ms) => self.set_deadline(key, place, at_unix_ms),
+        let without_deadline = !entry.expires() && !matches!(expiry, Expiry::At(_));
+        if without_deadline && entry.overwrite_in_place(&payload) {
+            self.touch(entry);
+        } else {
+            self.replace(key, place, payload, expiry);
         }
     }
 
-    /// Registers a deadline with the wheel. The entry gets the wheel's generation.
+    /// Gives an entry another value and deadline, in another block if need be; what is expired leaves
+    /// nothing but its place.
+    #[inline(never)]
+    fn replace(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
+        let entry = place.entry();
+        let expired = entry.expired(self.context.now_unix_ms);
+        self.stats.expired_keys += u64::from(expired);
+        self.bury_heap(entry, BURY_BYTES_MIN);
+        entry.set_raw(false);
+        self.touch(entry);
+        let deadline = match expiry {
+            Expiry::Keep if !expired => entry.deadline(),
+            Expiry::Keep | Expiry::Clear => None,
+            Expiry::At(at_unix_ms) => Some(self.deadline_for(key, entry, at_unix_ms)),
+        };
+        self.expiring_keys += usize::from(deadline.is_some());
+        self.expiring_keys -= usize::from(entry.expires());
+        let before = entry.memory_bytes();
+        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
+        let entry = unsafe { entry.replace(deadline, payload) };
+        place.set_entry(entry);
+        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+    }
+
+    /// Registers a deadline with the wheel. The entry must get the wheel's generation.
     fn register(&mut self, key: &Key, at_unix_ms: i64) -> Deadline {
         let now = self.context.now_unix_ms;
         let wheel = self.wheel.get_or_insert_with(|| Box::new(Wheel::new(now)));
@@ -384,21 +395,24 @@ impl Database {
         Deadline { at_unix_ms, tick }
     }
 
-    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
-        if let Some(former) = place.entry().deadline()
+    /// A new deadline for an entry that may have one: registered, unless the former one's record comes up
+    /// early enough to see the new deadline.
+    fn deadline_for(&mut self, key: &Key, entry: EntryPointer, at_unix_ms: i64) -> Deadline {
+        if let Some(former) = entry.deadline()
             && let Some(wheel) = &self.wheel
-            && wheel.tick_of(at_unix_ms) >= former.tick
+            && wheel.tick_of(at_unix_ms) >= wheel.tick_held(former.tick)
         {
-            // Its record comes up early enough to see the new deadline.
-            self.replace_deadline(place, Some(Deadline { at_unix_ms, tick: former.tick }));
-            return;
+            return Deadline { at_unix_ms, tick: former.tick };
         }
         let deadline = self.register(key, at_unix_ms);
+        entry.set_generation(self.wheel.as_ref().is_some_and(|wheel| wheel.generation()));
+        deadline
+    }
+
+    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
+        let deadline = self.deadline_for(key, place.entry(), at_unix_ms);
         self.expiring_keys += usize::from(!place.entry().expires());
         self.replace_deadline(place, Some(deadline));
-        if let Some(wheel) = &self.wheel {
-            place.entry().set_generation(wheel.generation());
-        }
     }
 
     fn clear_deadline(&mut self, place: Place) {
@@ -630,7 +644,12 @@ impl Database {
 
     /// Where an entry stands that was met without looking its key up.
     pub(super) fn place_of(&self, slot: u16, entry: EntryPointer) -> Option<(u64, Place)> {
-        self.locate_hash(self.hasher.hash_one(entry.key()), slot, |_, found| found == entry)
+        self.locate_hash(self.hash_of(entry), slot, |_, found| found == entry)
+    }
+
+    /// The hash of an entry's key.
+    pub(super) fn hash_of(&self, entry: EntryPointer) -> u64 {
+        hash_key(&self.hasher, entry.key())
     }
 
     /// An entry at a random place and the slot of its table.
@@ -653,6 +672,25 @@ impl Database {
         next_random(&mut self.random_state)
     }
 
+    /// Verifies what holds between calls.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        let (mut keys, mut expiring, mut entry_bytes, mut table_bytes) = (0, 0, 0, 0);
+        for table in &self.tables {
+            table.check_invariants(&self.hasher);
+            table_bytes += table.memory_bytes();
+            table.for_each(|entry| {
+                keys += 1;
+                expiring += usize::from(entry.expires());
+                entry_bytes += entry.memory_bytes();
+            });
+        }
+        assert_eq!((keys, expiring), (self.keys, self.expiring_keys));
+        assert_eq!(table_bytes, self.table_bytes);
+        let dying = self.graveyard.iter().any(|grave| matches!(grave, Grave::Table(_)));
+        assert!(entry_bytes == self.entry_bytes || dying && entry_bytes < self.entry_bytes);
+    }
+
     pub(super) fn flush(&mut self) {
         self.dirty += self.keys as u64;
         for table in &mut self.tables {
@@ -669,7 +707,7 @@ impl Database {
 }
 
 /// SplitMix64: good enough to sample with, one multiplication chain per number.
-fn next_random(state: &mut u64) -> u64 {
+pub(super) fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut bits = *state;
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -12,11 +12,10 @@ use super::table::Place;
 const CLEAR_RECORDS_MAX: usize = 256;
 
 impl Database {
-    /// One bounded slice of background work. Returns whether work is left that could be done now.
-    pub(super) fn step(&mut self, budget: Budget) -> bool {
+    /// One bounded slice of background work. Returns what is left of the budget.
+    pub(super) fn step(&mut self, budget: Budget) -> Budget {
         let left = self.step_wheel(budget.0);
-        let left = self.step_graveyard(left);
-        left == 0
+        Budget(self.step_graveyard(left))
     }
 
     fn step_wheel(&mut self, budget: usize) -> usize {
@@ -31,8 +30,11 @@ impl Database {
             self.judge(&mut wheel, event);
             left -= 1;
         }
-        if wheel.records() > 0 || self.expiring_keys > 0 {
+        if self.expiring_keys > 0 {
             self.wheel = Some(wheel);
+        } else {
+            // Whatever is left in it is stale.
+            self.graveyard.push_back(Grave::Wheel(wheel));
         }
         left
     }
@@ -45,12 +47,12 @@ impl Database {
         };
         let Some((hash, place, deadline)) = self.locate_record(record) else { return };
         match due {
-            Some(tick) if tick != deadline.tick => {}
+            Some(tick) if tick as u32 != deadline.tick => {}
             Some(_) if deadline.at_unix_ms <= self.context.now_unix_ms => {
                 self.expire(hash, record.slot(), place)
             }
             Some(_) => register_again(wheel, record, place.entry(), wheel.tick_of(deadline.at_unix_ms)),
-            None => register_again(wheel, record, place.entry(), deadline.tick),
+            None => register_again(wheel, record, place.entry(), wheel.tick_held(deadline.tick)),
         }
     }
 
@@ -123,13 +125,12 @@ impl Database {
     /// Offers `samples` random keys, or keys with a deadline, with their scores.
     pub(super) fn sample(&mut self, volatile: bool, samples: usize, mut offer: impl FnMut(&Key, u64)) {
         for _ in 0..samples {
-            let found = if volatile {
-                self.random_volatile()
+            let sampled = if volatile {
+                self.random_volatile().map(|(slot, (hash, place))| (slot, hash, place.entry()))
             } else {
-                self.random_entry().and_then(|(slot, entry)| Some((slot, self.place_of(slot, entry)?)))
+                self.random_entry().map(|(slot, entry)| (slot, self.hash_of(entry), entry))
             };
-            let Some((slot, (hash, place))) = found else { return };
-            let entry = place.entry();
+            let Some((slot, hash, entry)) = sampled else { return };
             offer(&Key { bytes: entry.key(), hash, slot }, self.score(entry));
         }
     }
@@ -165,7 +166,9 @@ impl Database {
                         wheel.take_out(position);
                         cleared += 1;
                     }
-                    Some((_, place, deadline)) if wheel.tick_of(deadline.at_unix_ms) > deadline.tick => {
+                    Some((_, place, deadline))
+                        if wheel.tick_of(deadline.at_unix_ms) > wheel.tick_held(deadline.tick) =>
+                    {
                         // The deadline was extended: the record does not belong into this bucket any more.
                         wheel.take_out(position);
                         let tick = wheel.tick_of(deadline.at_unix_ms);
@@ -187,7 +190,7 @@ impl Database {
 }
 
 /// Places a record anew and has its entry know.
-fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u32) {
+fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u64) {
     let tick = wheel.place(record, tick);
     entry.set_tick(tick);
     entry.set_generation(wheel.generation());
