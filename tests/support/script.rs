@@ -23,8 +23,11 @@
 //! What changes the next reply:
 //! - `@unordered`: the elements may come in any order (the script has them sorted).
 //! - `@match`: `*` in a line stands for any text, a line `...` for any lines.
+//! - `@contains`: the reply is a text; each line of the script (with `*`) is one of its lines.
 //! - `@let NAME`: the reply's text is `${NAME}` from here on. `@let NAME LABEL:` takes what follows
 //!   the label in the reply, up to a space or the end of the line.
+//! - `@scan`: the command is repeated with `${cursor}` from 0 until the cursor is 0 again; the reply
+//!   is the sorted array of all elements that came, each once.
 //! - `@wait MILLISECONDS`: the command is repeated until it has this reply, at most so long.
 //! - `@differs redis-7.0 "reason"`: the reference answers otherwise and its reply is not compared.
 //!
@@ -49,6 +52,9 @@ const SILENCE: Duration = Duration::from_millis(120);
 /// How many differences of one script are shown.
 const DIFFERENCES_PER_SCRIPT_MAX: usize = 8;
 
+/// How many calls a SCAN of a script's few keys may take.
+const SCAN_CALLS_MAX: usize = 100_000;
+
 pub struct Script {
     pub path: PathBuf,
     /// `string/set`
@@ -72,6 +78,8 @@ struct Step {
     expected: Vec<String>,
     unordered: bool,
     pattern: bool,
+    scan: bool,
+    contains: bool,
     wait: Option<Duration>,
     differs: Option<String>,
     variable: Option<(String, Option<String>)>,
@@ -132,6 +140,8 @@ struct Pending {
     head: Vec<String>,
     unordered: bool,
     pattern: bool,
+    scan: bool,
+    contains: bool,
     wait: Option<Duration>,
     differs: Option<String>,
     variable: Option<(String, Option<String>)>,
@@ -151,7 +161,9 @@ impl Script {
         let mut in_reply = false;
         for (index, line) in text.lines().enumerate() {
             let complain = |what: &str| Err(format!("line {}: {what}: {line}", index + 1));
-            if line.is_empty() || line.starts_with("# ") || line == "#" {
+            // In a text that `@contains` looks into, `# Section` is a line like others.
+            let in_text = in_reply && matches!(script.items.last(), Some(Item::Step(step)) if step.contains);
+            if line.is_empty() || (line.starts_with("# ") && !in_text) {
                 in_reply = false;
                 script.items.push(Item::Text(line.into()));
             } else if let Some(command) = line.strip_prefix("> ") {
@@ -202,6 +214,8 @@ impl Script {
             expected: Vec::new(),
             unordered: taken.unordered,
             pattern: taken.pattern,
+            scan: taken.scan,
+            contains: taken.contains,
             wait: taken.wait,
             differs: taken.differs,
             variable: taken.variable,
@@ -250,7 +264,7 @@ impl Script {
             let Item::Step(step) = item else { continue };
             outcome.steps += 1;
             let renew = match record {
-                Some("all") => !step.pattern && step.differs.is_none(),
+                Some("all") => !step.pattern && !step.contains && step.differs.is_none(),
                 Some(_) => step.expected.is_empty(),
                 None => false,
             };
@@ -288,6 +302,8 @@ impl Pending {
         match word {
             "unordered" => self.unordered = true,
             "match" => self.pattern = true,
+            "scan" => self.scan = true,
+            "contains" => self.contains = true,
             "wait" => self.wait = rest.parse().ok().map(Duration::from_millis),
             "differs" => self.differs = Some(rest.into()),
             "let" => {
@@ -359,7 +375,7 @@ impl<'a> Session<'a> {
         }
         let deadline = step.wait.map(|limit| Instant::now() + limit);
         loop {
-            let (lines, reply) = self.ask(step, &expected, renew);
+            let (lines, reply) = if step.scan { self.scan(step) } else { self.ask(step, &expected, renew) };
             if let (Some((name, label)), Some(reply)) = (&step.variable, &reply) {
                 let value = extract(&reply.text(), label.as_deref());
                 self.variables.insert(name.clone(), value);
@@ -369,7 +385,13 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             let differs_here = step.differs.is_some() && variant == Variant::Reference;
-            if differs_here || same(&lines, &expected, step.pattern) {
+            let missing = match (&reply, step.contains) {
+                (Some(reply), true) if !reply.is_error() => Some(missing_lines(&reply.text(), &expected)),
+                _ => None,
+            };
+            let matches =
+                missing.as_ref().map_or_else(|| same(&lines, &expected, step.pattern), Vec::is_empty);
+            if differs_here || matches {
                 return Ok(());
             }
             if deadline.is_some_and(|deadline| Instant::now() < deadline) {
@@ -378,12 +400,37 @@ impl<'a> Session<'a> {
             }
             let show =
                 |lines: &[String]| lines.iter().map(|line| format!("      {line}\n")).collect::<String>();
+            if let Some(missing) = missing {
+                let text = format!("    lines that the reply does not have\n{}", show(&missing));
+                return Err(Difference { text, fatal: false });
+            }
             let text = format!("    expected\n{}    got\n{}", show(&expected), show(&lines));
             let lost =
                 lines.last().is_some_and(|line| line.starts_with("(closed") || line.starts_with("(no reply"));
             let unasked = expected.last().is_some_and(|line| line == "(no reply)");
             return Err(Difference { text, fatal: lost || unasked });
         }
+    }
+
+    /// Follows the cursor of a SCAN to its end.
+    fn scan(&mut self, step: &Step) -> (Vec<String>, Option<Reply>) {
+        let mut found = Vec::new();
+        self.variables.insert("cursor".into(), "0".into());
+        for _ in 0..SCAN_CALLS_MAX {
+            let (lines, reply) = self.ask(step, &[], false);
+            let Some(Reply::Array(parts)) = &reply else { return (lines, reply) };
+            let [cursor, Reply::Array(elements)] = parts.as_slice() else { return (lines, reply) };
+            found.extend_from_slice(elements);
+            let cursor = cursor.text();
+            if cursor == "0" {
+                found.sort_by_key(Reply::render);
+                found.dedup();
+                let all = Reply::Array(found);
+                return (all.render(), Some(all));
+            }
+            self.variables.insert("cursor".into(), cursor);
+        }
+        (vec!["(the cursor does not come back to 0)".into()], None)
     }
 
     /// Sends what the step sends and returns the lines that came back.
@@ -475,6 +522,13 @@ fn same(lines: &[String], expected: &[String], pattern: bool) -> bool {
             lines.split_first().is_some_and(|(line, others)| glob(line, first) && same(others, rest, true))
         }
     }
+}
+
+/// The patterns that no line of the text matches.
+fn missing_lines(text: &str, patterns: &[String]) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let missing = patterns.iter().filter(|pattern| !lines.iter().any(|line| glob(line, pattern)));
+    missing.cloned().collect()
 }
 
 /// `*` stands for any text, everything else for itself.
