@@ -201,7 +201,10 @@ pub struct Client {
 
 impl Client {
     pub fn connect(port: u16) -> std::io::Result<Client> {
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        Client::connect_to(([127, 0, 0, 1], port).into())
+    }
+
+    pub fn connect_to(address: std::net::SocketAddr) -> std::io::Result<Client> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         // Neither side may wait for ever: a server that stops reading is a failure, not a hang.

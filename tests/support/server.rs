@@ -204,3 +204,97 @@ pub fn free_port() -> u16 {
         }
     }
 }
+
+/// A server that a test starts with its own arguments, to see how it starts and ends.
+pub struct Process {
+    pub directory: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    /// Starts the binary under test in a new directory, with `files` in it and `input` on its stdin.
+    pub fn start(arguments: &[&str], files: &[(&str, &str)], input: &str) -> Process {
+        let directory = new_directory("startup");
+        for (name, text) in files {
+            fs::write(directory.join(name), text).expect("a file in the test directory");
+        }
+        fs::write(directory.join("stdin"), input).expect("a file in the test directory");
+        let open = |name: &str| File::create(directory.join(name)).expect("a file in the test directory");
+        let mut command = Command::new(polder_binary());
+        command.args(arguments).current_dir(&directory);
+        command.stdin(File::open(directory.join("stdin")).expect("the file that was just written"));
+        command.stdout(open("stdout")).stderr(open("stderr"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start the server: {error}"));
+        Process { directory, child }
+    }
+
+    /// Everything that it wrote, once that has all the texts: a server listens before it says so.
+    pub fn output_with(&self, file: &str, texts: &[&str]) -> String {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let output = if file.is_empty() { self.output() } else { self.file(file) };
+            if texts.iter().all(|text| output.contains(text)) {
+                return output;
+            }
+            assert!(Instant::now() < deadline, "expected {texts:?} in:\n{output}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Everything that it wrote so far.
+    pub fn output(&self) -> String {
+        self.file("stdout") + &self.file("stderr")
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.directory.join(name)).unwrap_or_default()
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: i32) {
+        send_signal(self.child.id(), signal);
+    }
+
+    /// Waits until it serves on `port`.
+    pub fn wait_until_ready(&mut self, port: u16) -> Client {
+        self.wait_for_client(|| Client::connect(port))
+    }
+
+    pub fn wait_for_client(&mut self, connect: impl Fn() -> std::io::Result<Client>) -> Client {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Ok(client) = connect() {
+                return client;
+            }
+            if let Ok(Some(status)) = self.child.try_wait()
+                && !status.success()
+            {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the server does not start; its output:\n{}", self.output())
+    }
+
+    /// The exit code; a server that still runs at the limit is a failure.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        match wait_for(&mut self.child, START_TIMEOUT) {
+            Some(status) => status.code(),
+            None => panic!("the server still runs; its output:\n{}", self.output()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended on its own, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
