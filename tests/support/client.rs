@@ -218,6 +218,13 @@ impl Client {
         Ok(Client { stream: Stream::Unix(stream), received: Vec::new(), taken: 0 })
     }
 
+    /// The same connection once more, to send from another thread.
+    pub fn second(&self) -> Client {
+        let Stream::Tcp(stream) = &self.stream else { panic!("only for TCP") };
+        let stream = stream.try_clone().expect("a second handle of the socket");
+        Client { stream: Stream::Tcp(stream), received: Vec::new(), taken: 0 }
+    }
+
     /// Splits a line at its spaces and runs it: `run("SET k v")`.
     pub fn run(&mut self, line: &str) -> Reply {
         let words: Vec<&str> = line.split(' ').collect();
@@ -239,18 +246,6 @@ impl Client {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
-        }
-    }
-
-    /// Sends what the socket takes without waiting, and says how much that was.
-    pub fn send_some(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let Stream::Tcp(stream) = &mut self.stream else { panic!("only for TCP") };
-        stream.set_nonblocking(true)?;
-        let sent = stream.write(bytes);
-        stream.set_nonblocking(false)?;
-        match sent {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            other => other,
         }
     }
 
@@ -285,11 +280,6 @@ impl Client {
                 Err(other) => return Err(other),
             }
         }
-    }
-
-    /// Bytes that have arrived and are not part of a reply that was handed out.
-    pub fn leftover(&self) -> &[u8] {
-        &self.received[self.taken..]
     }
 
     pub fn shut_down_sending(&mut self) {

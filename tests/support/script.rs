@@ -237,6 +237,16 @@ impl Script {
         lines.join("\n") + "\n"
     }
 
+    /// The commands that the script runs, in lower case.
+    pub fn commands(&self) -> Vec<String> {
+        let line = |item: &Item| match item {
+            Item::Step(Step { action: Action::Command(line), .. }) => Some(line.clone()),
+            _ => None,
+        };
+        let first = |line: String| line.split(' ').next().map(str::to_ascii_lowercase);
+        self.items.iter().filter_map(line).filter_map(first).collect()
+    }
+
     pub fn runs_on(&self, variant: Variant) -> bool {
         self.only.is_none() || variant != Variant::Reference
     }
