@@ -353,7 +353,7 @@ impl Pair<'_> {
             let depth = *random.pick(&[1, 1, 2, 5, 20, 60]);
             let mut end = (index + depth).min(sequence.commands.len());
             // Commands that are judged by the state they leave run alone.
-            if let Some(alone) = sequence.commands[index..end].iter().position(|command| is_alone(command)) {
+            if let Some(alone) = sequence.commands[index..end].iter().position(is_alone) {
                 end = if alone == 0 { index + 1 } else { index + alone };
             }
             let batch = &sequence.commands[index..end];

@@ -237,14 +237,18 @@ impl Script {
         lines.join("\n") + "\n"
     }
 
-    /// The commands that the script runs, in lower case.
+    /// The commands that the script runs in lower case: `config` and `config|get` for `CONFIG GET`.
     pub fn commands(&self) -> Vec<String> {
         let line = |item: &Item| match item {
             Item::Step(Step { action: Action::Command(line), .. }) => Some(line.clone()),
             _ => None,
         };
-        let first = |line: String| line.split(' ').next().map(str::to_ascii_lowercase);
-        self.items.iter().filter_map(line).filter_map(first).collect()
+        let names = |line: String| {
+            let line = line.to_ascii_lowercase();
+            let words: Vec<&str> = line.split(' ').collect();
+            [words[0].to_string(), words[..words.len().min(2)].join("|")]
+        };
+        self.items.iter().filter_map(line).flat_map(names).collect()
     }
 
     pub fn runs_on(&self, variant: Variant) -> bool {
