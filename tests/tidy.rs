@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules as a request meets them. A module imports itself and those below it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "server",
     "net",
     "dispatch",
@@ -24,6 +24,7 @@ const ORDER: [&str; 23] = [
     "types",
     "metrics",
     "config",
+    "glob",
     "resp",
     "engine",
     "runtime",
