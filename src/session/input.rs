@@ -214,7 +214,9 @@ fn parse_frames(
     let mut first_span = 0;
     let mut first_owned = 0;
     loop {
-        let complete = parse(data, &mut progress, spans, owned, limits)?;
+        // A big argument that came last made its command complete without another byte to read.
+        let collected = progress.missing == 0 && spans.len() > first_span;
+        let complete = collected || parse(data, &mut progress, spans, owned, limits)?;
         if !complete {
             return Ok(Rest { progress, start, first_span, first_owned });
         }
