@@ -9,11 +9,13 @@
 //! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
 //! They run to completion, know nothing of sessions and never read the clock.
 
+pub mod client;
 pub mod connection;
 pub mod counters;
 pub mod databases;
 pub mod docs;
 pub mod expire;
+pub mod help;
 pub mod keys;
 pub mod keyspec;
 pub mod lcs;
@@ -38,6 +40,7 @@ pub use table::{CommandId, CommandTable};
 /// Every family of commands, in the order in which COMMAND lists them.
 pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
+    client::COMMANDS,
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,

@@ -90,6 +90,10 @@ impl<E: Engine> Plane<E> {
             self.cron(now_ms);
             busy |= self.exchange();
         }
+        if !self.dispatcher.shard.paused.is_empty() {
+            self.end_pause(now_ms);
+            busy |= self.exchange();
+        }
         if self.background {
             self.background = self.dispatcher.shard.keyspace.step(crate::keyspace::Budget(BACKGROUND_KEYS));
         }

@@ -127,7 +127,10 @@ impl Session {
         self.no_touch = false;
         self.monitor = false;
         self.readonly = false;
-        self.details = None;
+        // The library's name and version still describe what is behind the connection.
+        if let Some(details) = &mut self.details {
+            details.name = Vec::new();
+        }
     }
 
     pub fn details_mut(&mut self) -> &mut Details {

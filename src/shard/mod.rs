@@ -45,6 +45,8 @@ pub struct Shard {
     pub monitors: Vec<(usize, u64)>,
     /// Lines for monitors of other shards, on their way.
     pub feeds: Vec<(usize, mailbox::Feed)>,
+    /// Ids of sessions that are no monitors any more: every shard is to forget them.
+    pub monitors_gone: Vec<u64>,
     /// A client asked the server to end.
     pub shutdown_requested: bool,
 }
@@ -79,6 +81,7 @@ impl Shard {
             paused: Vec::new(),
             monitors: Vec::new(),
             feeds: Vec::new(),
+            monitors_gone: Vec::new(),
             shutdown_requested: false,
             node,
             config,

@@ -70,9 +70,17 @@ impl Shard {
         self.slowlog.add(command, self.id, self.route.shards(), length_max);
     }
 
+    /// A client is no monitor any more.
+    pub fn forget_monitor(&mut self, session_id: u64) {
+        self.monitors.retain(|(_, id)| *id != session_id);
+    }
+
     /// A connection has ended.
     pub fn session_ended(&mut self, session: &Session) {
         self.paused.retain(|token| *token != session.token);
+        if session.monitor {
+            self.monitors_gone.push(session.id);
+        }
     }
 }
 
