@@ -9,17 +9,22 @@
 //! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
 //! They run to completion, know nothing of sessions and never read the clock.
 
+pub mod client;
+pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod databases;
 pub mod docs;
 pub mod expire;
+pub mod help;
+pub mod introspection;
 pub mod keys;
 pub mod keyspec;
 pub mod lcs;
 #[cfg(test)]
 mod reference_tests;
 pub mod scan;
+pub mod server;
 pub mod strings;
 mod table;
 #[cfg(test)]
@@ -38,6 +43,7 @@ pub use table::{CommandId, CommandTable};
 /// Every family of commands, in the order in which COMMAND lists them.
 pub const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
+    client::COMMANDS,
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,
@@ -45,6 +51,9 @@ pub const FAMILIES: &[&[Command]] = &[
     expire::COMMANDS,
     scan::COMMANDS,
     databases::COMMANDS,
+    server::COMMANDS,
+    config::COMMANDS,
+    introspection::COMMANDS,
 ];
 
 /// A command on data: runs on the shard that owns its keys.

@@ -299,6 +299,11 @@ impl Dispatcher {
         }
         if silent {
             out.truncate(mark);
+            if let Some(session) = self.shard.sessions.get(token)
+                && session.reply_mode == ReplyMode::Skip
+            {
+                session.reply_mode = ReplyMode::On;
+            }
         }
         if self.shard.sessions.get(token).is_some() {
             self.shard.sessions.put_output(token, out);

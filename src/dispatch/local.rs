@@ -53,12 +53,16 @@ impl Dispatcher {
             }
             match call.way {
                 Way::Shard(_) => {
-                    let end = self.stretch(burst, index);
+                    let mut end = self.stretch(burst, index);
                     let own = Way::Shard(self.shard.id as u16);
                     if (index..end).all(|position| burst.call(position).way == own) {
                         self.run_stretch(token, bytes, burst, index..end, out);
                         index = end;
                     } else {
+                        if self.shard.sessions.current(token).reply_mode == ReplyMode::Skip {
+                            // The replies of a stretch come or are dropped together.
+                            end = index + 1;
+                        }
                         self.send_stretch(token, bytes, burst, index..end);
                         return Served::Until(end);
                     }

@@ -86,6 +86,12 @@ impl Dispatcher {
                 self.mailbox.send(shard, Message::Feed(Box::new(feed)));
             }
         }
+        for id in std::mem::take(&mut self.shard.monitors_gone) {
+            self.shard.forget_monitor(id);
+            for shard in (0..self.mailbox.shards()).filter(|&shard| shard != self.shard.id) {
+                self.mailbox.send(shard, Message::MonitorGone(id));
+            }
+        }
     }
 
     /// Runs what other shards sent and takes the replies they brought; `true` if there was anything.
@@ -102,6 +108,7 @@ impl Dispatcher {
                     }
                     Message::Done(batch) => self.complete(batch),
                     Message::Feed(feed) => self.deliver(&feed),
+                    Message::MonitorGone(id) => self.shard.forget_monitor(id),
                 }
             }
         }
@@ -109,7 +116,15 @@ impl Dispatcher {
     }
 
     fn deliver(&mut self, feed: &crate::shard::mailbox::Feed) {
-        let Some(session) = self.shard.sessions.find(feed.session_id) else { return };
+        let Some(session) = self.shard.sessions.find(feed.session_id) else {
+            // It ended before all shards knew it as a monitor.
+            self.shard.monitors_gone.push(feed.session_id);
+            return;
+        };
+        // Not before MONITOR is answered, not after RESET.
+        if !session.monitor {
+            return;
+        }
         session.output.extend_from_slice(&feed.bytes);
         let token = session.token;
         self.shard.sessions.mark_dirty(token);

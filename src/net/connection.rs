@@ -59,6 +59,16 @@ impl<E: Engine> Plane<E> {
         }
     }
 
+    /// The client sends nothing more. What it sent is answered first: its replies may still be read.
+    pub(super) fn ended(&mut self, token: Token) {
+        let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
+        session.ended = true;
+        if session.paused {
+            return self.close(token);
+        }
+        self.dispatcher.shard.sessions.mark_dirty(token);
+    }
+
     /// Adds bytes to what is pending and runs it, unless the session waits.
     fn collect(&mut self, token: Token, chunk: &Chunk, waits: bool) {
         let session = self.dispatcher.shard.sessions.current(token);

@@ -14,7 +14,7 @@ impl<E: Engine> Plane<E> {
     }
 
     /// Sessions that CLIENT PAUSE held back go on when it is over.
-    fn end_pause(&mut self, now_ms: i64) {
+    pub(super) fn end_pause(&mut self, now_ms: i64) {
         let shard = &mut self.dispatcher.shard;
         if shard.pause.is_some_and(|pause| pause.until_ms <= now_ms) {
             shard.pause = None;

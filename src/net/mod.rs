@@ -90,6 +90,10 @@ impl<E: Engine> Plane<E> {
             self.cron(now_ms);
             busy |= self.exchange();
         }
+        if !self.dispatcher.shard.paused.is_empty() {
+            self.end_pause(now_ms);
+            busy |= self.exchange();
+        }
         if self.background {
             self.background = self.dispatcher.shard.keyspace.step(crate::keyspace::Budget(BACKGROUND_KEYS));
         }
@@ -162,7 +166,7 @@ impl<E: Engine> Plane<E> {
             Event::Received { connection, chunk } => self.received(connection, chunk),
             Event::Sent { connection, buffer, complete } => self.sent(connection, buffer, complete),
             Event::Accepted { listener, socket } => self.accepted(listener, socket),
-            Event::Ended { connection } => self.close(connection),
+            Event::Ended { connection } => self.ended(connection),
             Event::Woken => {}
         }
     }

@@ -75,6 +75,11 @@ impl<'a> Args<'a> {
         (0..self.len()).map(|index| self.get(index))
     }
 
+    /// The arguments from `count` on, as a command line of their own; there are more than `count`.
+    pub fn skip(&mut self, count: usize) -> Args<'_> {
+        Args { bytes: self.bytes, spans: &self.spans[count..], owned: self.owned }
+    }
+
     /// Argument `index` as a vector to keep: without a copy where it arrived as one.
     pub fn take(&mut self, index: usize) -> Vec<u8> {
         let span = self.spans[index];

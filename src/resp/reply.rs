@@ -25,6 +25,11 @@ impl<'a> Reply<'a> {
         self.resp3
     }
 
+    /// HELLO and RESET answer in the protocol that they switch to.
+    pub fn set_resp3(&mut self, resp3: bool) {
+        self.resp3 = resp3;
+    }
+
     #[inline(always)]
     pub fn ok(&mut self) {
         self.out.extend_from_slice(b"+OK\r\n");

@@ -132,6 +132,9 @@ pub fn cpu_seconds() -> (f64, f64) {
 static STOP_SIGNAL: AtomicI32 = AtomicI32::new(0);
 static STOP_BELL: OnceLock<&'static Bell> = OnceLock::new();
 
+/// The number of SIGINT.
+pub const INTERRUPT: i32 = libc::SIGINT;
+
 extern "C" fn on_stop_signal(signal: libc::c_int) {
     if STOP_SIGNAL.swap(signal, Ordering::SeqCst) != 0 {
         // A second one means: at once.

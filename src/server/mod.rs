@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::net::{Listener, Plane, Turn};
 use crate::runtime::engine::Engine;
-use crate::runtime::{clock, executor};
+use crate::runtime::{clock, executor, process};
 use crate::shard::mailbox::Mailbox;
 use crate::shard::{Node, Shard};
 
@@ -62,7 +62,16 @@ where
 /// The loop of a shard: turns of the data plane, and time for the executor's other tasks between them.
 async fn drive<E: Engine>(mut plane: Plane<E>, node: &Node) {
     let mut slice_started = Instant::now();
+    // One shard looks for signals: the one whose bell their handler rings.
+    let watches_signals = plane.dispatcher.shard.id == 0;
     while !node.is_stopping() {
+        if watches_signals && let Some(signal) = process::stop_signal() {
+            let name = if signal == process::INTERRUPT { "SIGINT" } else { "SIGTERM" };
+            crate::log!(Warning, "Received {name} scheduling shutdown...");
+            crate::log!(Warning, "User requested shutdown...");
+            node.stop();
+            break;
+        }
         let turn = plane.turn(Duration::MAX, clock::unix_ms);
         if turn == Turn::Quiet || slice_started.elapsed() >= SLICE {
             executor::yield_now().await;

@@ -8,24 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::commands::CommandTable;
-use crate::config::{Config, EngineChoice, Launch, LogLevel, Startup};
+use crate::config::{Config, EngineChoice, Launch, Startup};
 use crate::log;
 use crate::net::Listener;
 use crate::runtime::clock::{self, Ticks};
 use crate::runtime::epoll::EpollEngine;
 use crate::runtime::executor::{Executor, LOCKED_MEMORY_BYTES_MIN};
-use crate::runtime::log::{self, Level};
+use crate::runtime::log;
 use crate::runtime::uring::UringEngine;
 use crate::runtime::{allocator, process, socket};
 use crate::session::ConnectionKind;
 use crate::shard::mailbox;
-use crate::shard::node::{Node, NodeOptions};
+use crate::shard::node::{Node, NodeOptions, RESERVED_DESCRIPTORS};
 use crate::shard::route::SHARDS_MAX;
+use crate::shard::upkeep::log_level;
 
 use super::{ShardStart, spawn_shard};
-
-/// Descriptors that the process needs besides its clients.
-const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// How often and how long a port in use is waited for.
 const PROBES_MAX: usize = 10;
@@ -114,13 +112,7 @@ fn serve(startup: Startup) -> Result<(), String> {
 
 /// Log, working directory, background, process file: in this order, so that errors reach the log.
 fn prepare_process(startup: &Startup, config: &mut Config) -> Result<(), String> {
-    log::set_level(match config.loglevel {
-        LogLevel::Debug => Level::Debug,
-        LogLevel::Verbose => Level::Verbose,
-        LogLevel::Notice => Level::Notice,
-        LogLevel::Warning => Level::Warning,
-        LogLevel::Nothing => Level::Nothing,
-    });
+    log::set_level(log_level(config.loglevel));
     if config.dir.as_bytes() != b"." {
         std::env::set_current_dir(config.dir.as_path())
             .map_err(|error| format!("Can't chdir to '{}': {error}", config.dir.as_path().display()))?;

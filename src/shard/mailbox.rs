@@ -19,6 +19,8 @@ pub enum Message {
     Done(Box<Batch>),
     /// Lines for a client of yours that sent MONITOR.
     Feed(Box<Feed>),
+    /// The client of this id is no monitor any more.
+    MonitorGone(u64),
 }
 
 /// Output for a session of another shard.

@@ -14,10 +14,11 @@ pub mod upkeep;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::keyspace::{Keyspace, KeyspaceOptions};
+use crate::keyspace::{AccessClock, Keyspace, KeyspaceOptions};
 use crate::metrics::Metrics;
 use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
+use crate::runtime::log;
 use crate::session::Sessions;
 
 pub use node::Node;
@@ -34,6 +35,8 @@ pub struct Shard {
     pub config: Config,
     pub metrics: Metrics,
     pub slowlog: Slowlog,
+    /// As it was set in the keyspace.
+    access_clock: AccessClock,
     /// Commands that take longer than this many clock ticks are looked at closely.
     pub slow_ticks: u64,
     /// The memory limit is reached and eviction did not help: commands that grow data are refused.
@@ -45,6 +48,8 @@ pub struct Shard {
     pub monitors: Vec<(usize, u64)>,
     /// Lines for monitors of other shards, on their way.
     pub feeds: Vec<(usize, mailbox::Feed)>,
+    /// Ids of sessions that are no monitors any more: every shard is to forget them.
+    pub monitors_gone: Vec<u64>,
     /// A client asked the server to end.
     pub shutdown_requested: bool,
 }
@@ -73,12 +78,14 @@ impl Shard {
             sessions: Sessions::new(id, node.shards()),
             metrics: Metrics::new(commands),
             slowlog: Slowlog::default(),
+            access_clock: AccessClock::LastUse,
             slow_ticks: u64::MAX,
             out_of_memory: false,
             pause: None,
             paused: Vec::new(),
             monitors: Vec::new(),
             feeds: Vec::new(),
+            monitors_gone: Vec::new(),
             shutdown_requested: false,
             node,
             config,
@@ -93,6 +100,16 @@ impl Shard {
             Ok(us) => self.node.ticks.from_us(us),
             Err(_) => u64::MAX,
         };
+        self.metrics.track_latency = self.config.latency_tracking;
+        let access_clock = upkeep::access_clock(&self.config);
+        if access_clock != self.access_clock {
+            self.access_clock = access_clock;
+            self.keyspace.set_access_clock(access_clock);
+        }
+        if self.config.requirepass.is_empty() {
+            self.sessions.iter_mut().for_each(|session| session.authenticated = true);
+        }
+        log::set_level(upkeep::log_level(self.config.loglevel));
     }
 
     /// Milliseconds since 1970, as of this turn.

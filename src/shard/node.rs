@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::runtime::bell::Bell;
 use crate::runtime::clock::Ticks;
 
+/// Descriptors that the process needs besides its clients.
+pub const RESERVED_DESCRIPTORS: u64 = 64;
+
 /// The process, as all its shards see it.
 pub struct Node {
     /// 40 hexadecimal digits, new at every start.

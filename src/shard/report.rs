@@ -7,4 +7,11 @@ pub enum Report {
     Done,
     Count(u64),
     Text(Vec<u8>),
+    /// Ids of connections and their lines of CLIENT LIST.
+    Clients(Vec<(u64, String)>),
+    /// How many connections were killed, and whether the one that asks is meant, too.
+    Killed {
+        count: u64,
+        own: bool,
+    },
 }

@@ -3,11 +3,12 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::config::MaxmemoryPolicy;
-use crate::keyspace::EvictionPolicy;
+use crate::config::{Config, LogLevel, MaxmemoryPolicy};
+use crate::keyspace::{AccessClock, EvictionPolicy};
 use crate::metrics::slowlog::{SlowCommand, shown_arguments};
 use crate::resp::Args;
 use crate::runtime::engine::Token;
+use crate::runtime::log::Level;
 use crate::runtime::{allocator, socket};
 use crate::session::{ConnectionKind, Session};
 
@@ -15,6 +16,18 @@ use super::Shard;
 
 /// Keys that are evicted in one turn at most: some hundred microseconds.
 const EVICTIONS_PER_TURN_MAX: usize = 256;
+
+/// How access clocks run under the eviction policy.
+pub fn access_clock(config: &Config) -> AccessClock {
+    if policy_of(config.maxmemory_policy).counts_frequency() {
+        AccessClock::Frequency {
+            log_factor: config.lfu_log_factor,
+            decay_minutes: config.lfu_decay_time_minutes,
+        }
+    } else {
+        AccessClock::LastUse
+    }
+}
 
 impl Shard {
     /// Memory of the process in bytes: this shard's as of now, the others' as they last told.
@@ -70,9 +83,17 @@ impl Shard {
         self.slowlog.add(command, self.id, self.route.shards(), length_max);
     }
 
+    /// A client is no monitor any more.
+    pub fn forget_monitor(&mut self, session_id: u64) {
+        self.monitors.retain(|(_, id)| *id != session_id);
+    }
+
     /// A connection has ended.
     pub fn session_ended(&mut self, session: &Session) {
         self.paused.retain(|token| *token != session.token);
+        if session.monitor {
+            self.monitors_gone.push(session.id);
+        }
     }
 }
 
@@ -83,6 +104,17 @@ pub fn client_address(session: &Session, unix_socket: &[u8]) -> String {
         ConnectionKind::Tcp => {
             socket::addresses(session.socket).0.map_or_else(|| "?:0".to_string(), |peer| peer.to_string())
         }
+    }
+}
+
+/// The threshold of the log.
+pub fn log_level(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Debug => Level::Debug,
+        LogLevel::Verbose => Level::Verbose,
+        LogLevel::Notice => Level::Notice,
+        LogLevel::Warning => Level::Warning,
+        LogLevel::Nothing => Level::Nothing,
     }
 }
 
