@@ -8,6 +8,8 @@
 //! or files does. With a timer of 1 ms and a busy machine that happens within minutes. So a task beside the
 //! data plane needs a heartbeat, a timer of its own, for as long as the data plane yields to it.
 
+use std::time::Duration;
+
 use glommio::{LocalExecutorBuilder, Placement};
 
 /// What glommio's reactor may pin for file I/O; sockets go through the engine's own ring.
