@@ -1,7 +1,8 @@
 //! What the keyspace costs: bytes per key, the worst pause of growth, nanoseconds per operation.
 //!
 //! `cargo bench --bench keyspace [section ...]`, sections: memory, table, pause, speed, expiry,
-//! eviction. Each prints a line per figure. Keys have 19 bytes and values 32, as in the README's comparison with other servers.
+//! eviction. Each prints a line per figure. Keys have 19 bytes and values 32, as in the README's comparison
+//! with other servers.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -654,17 +654,30 @@ impl Database {
 
     /// An entry at a random place and the slot of its table.
     pub(super) fn random_entry(&mut self) -> Option<(u16, EntryPointer)> {
-        if self.keys == 0 {
-            return None;
-        }
-        // With many tables, begin at a random one and take the first that has keys.
-        let tables = self.tables.len();
-        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
-        let index = (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)?;
+        let index = self.random_table()?;
         let mut state = self.random_state;
         let entry = self.tables[index].random(|| next_random(&mut state));
         self.random_state = state;
         entry.map(|entry| (self.slot_first + index as u16, entry))
+    }
+
+    /// Visits up to `count` entries at a random place, with the slot of their table.
+    pub(super) fn sample_entries(&mut self, count: usize, mut visit: impl FnMut(u16, EntryPointer)) {
+        let Some(index) = self.random_table() else { return };
+        let mut state = self.random_state;
+        let slot = self.slot_first + index as u16;
+        self.tables[index].sample(count, || next_random(&mut state), |entry| visit(slot, entry));
+        self.random_state = state;
+    }
+
+    /// The index of a table with keys; with many tables, the first after a random one.
+    fn random_table(&mut self) -> Option<usize> {
+        if self.keys == 0 {
+            return None;
+        }
+        let tables = self.tables.len();
+        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
+        (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)
     }
 
     /// A random number, of the sequence by which keys are chosen.
