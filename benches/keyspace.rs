@@ -222,15 +222,9 @@ fn eviction() {
     }
 }
 
-/// Huge pages are off, as they are for the server: where a virtual machine's memory is not yet backed, the
-/// first touch of one takes milliseconds.
-fn without_huge_pages() {
-    // SAFETY: takes no pointers.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-}
-
 fn main() {
-    without_huge_pages();
+    // As the server does unless `disable-thp no` is configured.
+    polder::runtime::process::disable_huge_pages();
     let sections: [(&str, fn()); 6] = [
         ("memory", memory),
         ("table", table_bytes),
