@@ -1,7 +1,8 @@
 //! What the keyspace costs: bytes per key, the worst pause of growth, nanoseconds per operation.
 //!
 //! `cargo bench --bench keyspace [section ...]`, sections: memory, table, pause, speed, expiry,
-//! eviction. Each prints a line per figure. Keys have 19 bytes and values 32, as in the README's comparison with other servers.
+//! eviction. Each prints a line per figure. Keys have 19 bytes and values 32, as in the README's comparison
+//! with other servers.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -221,15 +222,9 @@ fn eviction() {
     }
 }
 
-/// Huge pages are off, as they are for the server: where a virtual machine's memory is not yet backed, the
-/// first touch of one takes milliseconds.
-fn without_huge_pages() {
-    // SAFETY: takes no pointers.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-}
-
 fn main() {
-    without_huge_pages();
+    // As the server does unless `disable-thp no` is configured.
+    polder::runtime::process::disable_huge_pages();
     let sections: [(&str, fn()); 6] = [
         ("memory", memory),
         ("table", table_bytes),

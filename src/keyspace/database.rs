@@ -25,6 +25,9 @@ const BURY_BYTES_MIN: usize = 1 << 20;
 /// How many expired keys RANDOMKEY removes in search of one that is not.
 const RANDOM_TRIES_MAX: usize = 1000;
 
+/// Stands for the tables of a database that never had a key.
+static EMPTY_TABLE: Table = Table::new();
+
 /// A key with what was computed from it once per request.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a> {
@@ -108,8 +111,9 @@ pub(super) enum Grave {
 
 /// One database of one shard.
 pub struct Database {
-    /// One table, or one per hash slot of the shard from `slot_first` on.
+    /// One table, or one per hash slot of the shard from `slot_first` on; none before the first key.
     tables: Vec<Table>,
+    table_count: usize,
     slot_first: u16,
     hasher: RandomState,
     pub(super) context: Context,
@@ -131,7 +135,8 @@ impl Database {
     pub(super) fn new(hasher: RandomState, slots: Option<(u16, u16)>) -> Database {
         let (slot_first, count) = slots.unwrap_or((0, 1));
         Database {
-            tables: (0..count).map(|_| Table::new()).collect(),
+            tables: Vec::new(),
+            table_count: count as usize,
             slot_first,
             random_state: hasher.hash_one(slot_first) | 1,
             hasher,
@@ -202,7 +207,7 @@ impl Database {
 
     #[inline]
     fn table(&self, key: &Key) -> &Table {
-        &self.tables[(key.slot - self.slot_first) as usize]
+        self.tables.get((key.slot - self.slot_first) as usize).unwrap_or(&EMPTY_TABLE)
     }
 
     /// First stage for a batch of keys: asks for their buckets.
@@ -344,6 +349,9 @@ impl Database {
         self.entry_bytes += entry.memory_bytes();
         self.keys += 1;
         self.expiring_keys += usize::from(deadline.is_some());
+        if self.tables.is_empty() {
+            self.tables.resize_with(self.table_count, Table::new);
+        }
         let table = &mut self.tables[(key.slot - self.slot_first) as usize];
         let before = table.memory_bytes();
         table.insert(key.hash, entry, &self.hasher);
@@ -654,17 +662,30 @@ impl Database {
 
     /// An entry at a random place and the slot of its table.
     pub(super) fn random_entry(&mut self) -> Option<(u16, EntryPointer)> {
-        if self.keys == 0 {
-            return None;
-        }
-        // With many tables, begin at a random one and take the first that has keys.
-        let tables = self.tables.len();
-        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
-        let index = (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)?;
+        let index = self.random_table()?;
         let mut state = self.random_state;
         let entry = self.tables[index].random(|| next_random(&mut state));
         self.random_state = state;
         entry.map(|entry| (self.slot_first + index as u16, entry))
+    }
+
+    /// Visits up to `count` entries at a random place, with the slot of their table.
+    pub(super) fn sample_entries(&mut self, count: usize, mut visit: impl FnMut(u16, EntryPointer)) {
+        let Some(index) = self.random_table() else { return };
+        let mut state = self.random_state;
+        let slot = self.slot_first + index as u16;
+        self.tables[index].sample(count, || next_random(&mut state), |entry| visit(slot, entry));
+        self.random_state = state;
+    }
+
+    /// The index of a table with keys; with many tables, the first after a random one.
+    fn random_table(&mut self) -> Option<usize> {
+        if self.keys == 0 {
+            return None;
+        }
+        let tables = self.tables.len();
+        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
+        (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)
     }
 
     /// A random number, of the sequence by which keys are chosen.

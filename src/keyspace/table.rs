@@ -498,6 +498,23 @@ impl Table {
         }
     }
 
+    /// Visits up to `count` entries that lie together at a random place: neighbours by hash, so as good as any
+    /// others, and cheaper than as many places.
+    pub(super) fn sample(
+        &self,
+        count: usize,
+        mut random: impl FnMut() -> u64,
+        mut visit: impl FnMut(EntryPointer),
+    ) {
+        let bits = random();
+        let visited = self.locate(bits).map_or(0, |segment| segment.sample(bits, count, &mut visit));
+        if visited == 0
+            && let Some(entry) = self.random(random)
+        {
+            visit(entry);
+        }
+    }
+
     /// Verifies what holds between calls.
     #[cfg(test)]
     pub(super) fn check_invariants(&self, hasher: &RandomState) {

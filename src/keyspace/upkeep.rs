@@ -8,6 +8,8 @@ use super::eviction::AccessClock;
 use super::expiry::{Event, Record, Wheel};
 use super::table::Place;
 
+/// The most keys that are compared in one round.
+const SAMPLES_MAX: usize = 64;
 /// How many stale or postponed records `sample_soonest` clears away before it takes what it has.
 const CLEAR_RECORDS_MAX: usize = 256;
 
@@ -124,14 +126,41 @@ impl Database {
 
     /// Offers `samples` random keys, or keys with a deadline, with their scores.
     pub(super) fn sample(&mut self, volatile: bool, samples: usize, mut offer: impl FnMut(&Key, u64)) {
-        for _ in 0..samples {
-            let sampled = if volatile {
-                self.random_volatile().map(|(slot, (hash, place))| (slot, hash, place.entry()))
-            } else {
-                self.random_entry().map(|(slot, entry)| (slot, self.hash_of(entry), entry))
-            };
-            let Some((slot, hash, entry)) = sampled else { return };
-            offer(&Key { bytes: entry.key(), hash, slot }, self.score(entry));
+        let samples = samples.clamp(1, SAMPLES_MAX);
+        let mut sampled = [None; SAMPLES_MAX];
+        if volatile {
+            self.sample_volatile(&mut sampled[..samples]);
+        } else {
+            let mut places = sampled.iter_mut();
+            self.sample_entries(samples, |slot, entry| {
+                places.next().into_iter().for_each(|place| *place = Some((slot, entry)));
+            });
+        }
+        for (slot, entry) in sampled.into_iter().flatten() {
+            offer(&Key { bytes: entry.key(), hash: self.hash_of(entry), slot }, self.score(entry));
+        }
+    }
+
+    /// Fills `sampled` with random keys that have a deadline, in stages so that their cache lines arrive
+    /// together. Where a record is stale its place stays empty; there is one key at least, if there is any.
+    fn sample_volatile(&mut self, sampled: &mut [Option<(u16, EntryPointer)>]) {
+        let mut records = [None; SAMPLES_MAX];
+        for record in &mut records[..sampled.len()] {
+            let random = self.random_bits();
+            let Some(wheel) = &self.wheel else { return };
+            *record = wheel.sample(random).map(|position| wheel.record(position));
+        }
+        for record in records.iter().flatten() {
+            self.prefetch_bucket(&Key { bytes: &[], hash: record.partial_hash(), slot: record.slot() });
+        }
+        for record in records.iter().flatten() {
+            self.prefetch_entry(&Key { bytes: &[], hash: record.partial_hash(), slot: record.slot() });
+        }
+        for (record, sampled) in records.iter().flatten().zip(&mut *sampled) {
+            *sampled = self.locate_record(*record).map(|(_, place, _)| (record.slot(), place.entry()));
+        }
+        if sampled.iter().all(Option::is_none) {
+            sampled[0] = self.random_volatile().map(|(slot, (_, place))| (slot, place.entry()));
         }
     }
 
@@ -152,10 +181,11 @@ impl Database {
     }
 
     /// Of some keys in the wheel's first bucket the one whose deadline comes first: (deadline, hash, slot).
+    /// There may be none among the records looked at, all being stale or postponed.
     pub(super) fn sample_soonest(&mut self, samples: usize) -> Option<(i64, u64, u16)> {
         let mut soonest: Option<(i64, u64, u16)> = None;
         let (mut sampled, mut cleared) = (0, 0);
-        while sampled < samples.max(1) && (cleared < CLEAR_RECORDS_MAX || soonest.is_none()) {
+        while sampled < samples.max(1) && cleared < CLEAR_RECORDS_MAX {
             let random = self.random_bits();
             let mut wheel = self.wheel.take()?;
             let position = wheel.nearest(random);

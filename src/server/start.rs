@@ -121,6 +121,9 @@ fn prepare_process(startup: &Startup, config: &mut Config) -> Result<(), String>
         log::set_file(config.logfile.as_path())
             .map_err(|error| format!("Can't open the log file: {error}"))?;
     }
+    if config.disable_thp {
+        process::disable_huge_pages();
+    }
     if config.daemonize {
         process::daemonize().map_err(|error| format!("Can't go into the background: {error}"))?;
     }

@@ -253,6 +253,18 @@ impl Segment {
         }
     }
 
+    /// Visits up to `count` entries from a random bucket on, having asked for all of them first.
+    pub(super) fn sample(self, random: u64, count: usize, mut visit: impl FnMut(EntryPointer)) -> usize {
+        let start = self.home(random as u16);
+        let slots = || {
+            let buckets = (start..self.buckets()).chain(0..start);
+            let slots = buckets.flat_map(|index| (0..BUCKET_SLOTS).map(move |at| self.slot(index, at)));
+            slots.filter(|&slot| slot != 0).take(count)
+        };
+        slots().for_each(|slot| prefetch(entry_address(entry_of(slot))));
+        slots().map(|slot| visit(entry_of(slot))).count()
+    }
+
     /// A random slot of a random bucket; 0 if that is empty.
     pub(super) fn random_slot(self, random: u64) -> u64 {
         self.slot(self.home(random as u16), (random >> 16) as usize % BUCKET_SLOTS)
