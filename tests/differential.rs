@@ -504,11 +504,12 @@ fn equal(command: &Command, expected: &Reply, got: &Reply, started: Instant) -> 
             match name.as_str() {
                 "PTTL" | "PEXPIRETIME" => difference <= passed_ms,
                 "TTL" | "EXPIRETIME" => difference <= passed_ms / 1_000 + 1,
-                _ => full == "OBJECT IDLETIME" && difference <= passed_ms / 1_000 + 1,
+                _ => full == "OBJECT IDLETIME" && *got <= passed_ms / 1_000 + 1,
             }
         }
-        (Reply::Integer(expected), Reply::Integer(got)) if full == "OBJECT IDLETIME" => {
-            (expected - got).abs() <= passed_ms / 1_000 + 1
+        // Redis's small integers are shared and as idle as whoever used them last.
+        (Reply::Integer(_), Reply::Integer(got)) if full == "OBJECT IDLETIME" => {
+            *got <= passed_ms / 1_000 + 1
         }
         (Reply::Array(_), Reply::Array(_)) if name == "KEYS" => expected.sorted() == got.sorted(),
         _ => false,
