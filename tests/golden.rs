@@ -79,6 +79,11 @@ fn polder_four_shards() {
     run_all(Variant::Polder { shards: 4 });
 }
 
+#[test]
+fn polder_on_epoll() {
+    run_all(Variant::PolderOnEpoll);
+}
+
 /// A command that the server lists without a script that runs it is a claim without a proof.
 #[test]
 fn every_command_has_a_script() {

@@ -30,6 +30,8 @@ pub enum Variant {
     Polder {
         shards: usize,
     },
+    /// Two shards on the engine for kernels without io_uring.
+    PolderOnEpoll,
 }
 
 impl Variant {
@@ -37,6 +39,7 @@ impl Variant {
         match self {
             Variant::Reference => Server::reference(arguments),
             Variant::Polder { shards } => Server::polder(shards, arguments),
+            Variant::PolderOnEpoll => Server::polder(2, &[&["--engine", "epoll"], arguments].concat()),
         }
     }
 }
