@@ -17,14 +17,17 @@ pub mod databases;
 pub mod docs;
 pub mod expire;
 pub mod help;
+pub mod info;
 pub mod introspection;
 pub mod keys;
 pub mod keyspec;
+pub mod latency;
 pub mod lcs;
 #[cfg(test)]
 mod reference_tests;
 pub mod scan;
 pub mod server;
+pub mod slowlog;
 pub mod strings;
 mod table;
 #[cfg(test)]
@@ -52,8 +55,11 @@ pub const FAMILIES: &[&[Command]] = &[
     scan::COMMANDS,
     databases::COMMANDS,
     server::COMMANDS,
+    info::COMMANDS,
     config::COMMANDS,
     introspection::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
 ];
 
 /// A command on data: runs on the shard that owns its keys.

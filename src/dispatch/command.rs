@@ -17,6 +17,7 @@ use crate::transaction::{Plan, StepResult, Work};
 use super::Dispatcher;
 use super::burst::Burst;
 use super::gate;
+use super::local::latency_event;
 use super::wait::{Kind, PartOf, Wait};
 
 /// The step of an item that is one shard's share of a command; the command is counted where it came from.
@@ -425,7 +426,8 @@ impl Dispatcher {
         let ticks = Ticks::now().wrapping_sub(coordination.started);
         self.shard.metrics.ran(coordination.command, ticks);
         if ticks > self.shard.slow_ticks {
-            self.shard.observe_slow(token, &coordination.args.args(), ticks);
+            let event = latency_event(self.table.get(CommandId(coordination.command)));
+            self.shard.observe_slow(token, &coordination.args.args(), ticks, event);
         }
     }
 
@@ -452,13 +454,16 @@ impl Dispatcher {
             while let Some(position) = batch.slow.iter().position(|(item, _)| items.contains(item)) {
                 let (item, ticks) = batch.slow.swap_remove(position);
                 let mut spans = Vec::new();
-                let mut next = 0;
+                let (mut next, mut command) = (0, 0);
                 for _ in 0..=item {
                     spans.clear();
-                    next = batch.read(next, &mut spans).map_or(next, |(_, next)| next);
+                    if let Some((header, end)) = batch.read(next, &mut spans) {
+                        (next, command) = (end, header.command);
+                    }
                 }
                 let (bytes, owned, _) = batch.parts();
-                self.shard.observe_slow(token, &Args::new(bytes, &spans, owned), ticks);
+                let event = latency_event(self.table.get(CommandId(command)));
+                self.shard.observe_slow(token, &Args::new(bytes, &spans, owned), ticks, event);
             }
         }
     }

@@ -6,7 +6,7 @@
 //! the stretch as one transaction. Everything else (the session's own commands, commands over several
 //! shards) runs alone, when the replies before it are there.
 
-use crate::commands::{Command, CommandId, Data, Here, Next, Run};
+use crate::commands::{Command, CommandId, Data, Here, Next, Run, flag};
 use crate::error::CommandError;
 use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
@@ -159,7 +159,7 @@ impl Dispatcher {
             self.shard.metrics.ran(call.command, ticks);
             if ticks > self.shard.slow_ticks {
                 let args = burst.args(index, bytes);
-                self.shard.observe_slow(token, &args, ticks);
+                self.shard.observe_slow(token, &args, ticks, latency_event(command));
             }
             if reply_mode != ReplyMode::On {
                 let session = self.shard.sessions.current(token);
@@ -300,7 +300,7 @@ impl Dispatcher {
         self.shard.metrics.ran(call.command, ticks);
         if ticks > self.shard.slow_ticks {
             let args = burst.args(index, bytes);
-            self.shard.observe_slow(token, &args, ticks);
+            self.shard.observe_slow(token, &args, ticks, latency_event(command));
         }
         let session = self.shard.sessions.current(token);
         settle_reply(session, mark, out);
@@ -328,6 +328,11 @@ impl Dispatcher {
         self.shard.metrics.error_replied(&message);
         self.shard.metrics.commands[command as usize].failed += 1;
     }
+}
+
+/// What the latency monitor calls a slow run of this command.
+pub(super) fn latency_event(command: &Command) -> &'static str {
+    if command.flags & flag::FAST != 0 { "fast-command" } else { "command" }
 }
 
 /// The function of a command whose keys all belong to one shard.

@@ -4,7 +4,8 @@ use crate::commands::{Command, flag};
 use crate::runtime::clock;
 use crate::runtime::engine::Token;
 use crate::shard::mailbox::Feed;
-use crate::shard::upkeep::client_address;
+use crate::session::ConnectionKind;
+use crate::shard::upkeep::{REDACTED, client_address, is_secret};
 
 use super::Dispatcher;
 use super::burst::Burst;
@@ -27,15 +28,15 @@ impl Dispatcher {
         let address = client_address(session, self.shard.config.unixsocket.as_bytes());
         let now_us = clock::unix_us();
         let (seconds, us) = (now_us / 1_000_000, now_us % 1_000_000);
-        let mut line = format!("+{seconds}.{us:06} [{} {address}]", session.database).into_bytes();
-        let sensitive = matches!(command.name, "auth" | "hello");
-        for (position, argument) in burst.args(index, bytes).iter().enumerate() {
+        let place = match session.kind {
+            ConnectionKind::Unix => format!("unix:{}", address.strip_suffix(":0").unwrap_or(&address)),
+            ConnectionKind::Tcp => address,
+        };
+        let mut line = format!("+{seconds}.{us:06} [{} {place}]", session.database).into_bytes();
+        let args = burst.args(index, bytes);
+        for (position, argument) in args.iter().enumerate() {
             line.push(b' ');
-            if sensitive && position > 0 {
-                line.extend_from_slice(b"\"(redacted)\"");
-            } else {
-                quote(argument, &mut line);
-            }
+            quote(if is_secret(&args, position) { REDACTED } else { argument }, &mut line);
         }
         line.extend_from_slice(b"\r\n");
         for &(shard, session_id) in &self.shard.monitors {

@@ -10,6 +10,9 @@ use super::table::Place;
 
 /// The most keys that are compared in one round.
 const SAMPLES_MAX: usize = 64;
+/// Keys that [`Database::average_ttl_ms`] looks at.
+const TTL_SAMPLES: usize = 16;
+
 /// How many stale or postponed records `sample_soonest` clears away before it takes what it has.
 const CLEAR_RECORDS_MAX: usize = 256;
 
@@ -178,6 +181,20 @@ impl Database {
                 wheel.take_out(position);
             }
         }
+    }
+
+    /// The mean time that keys with a deadline have left, in milliseconds, judged by a few of them.
+    pub fn average_ttl_ms(&mut self) -> i64 {
+        let (mut sum, mut count) = (0i64, 0);
+        for _ in 0..TTL_SAMPLES {
+            let Some((_, (_, place))) = self.random_volatile() else { break };
+            if let Some(deadline) = place.entry().deadline() {
+                let left = deadline.at_unix_ms.saturating_sub(self.context.now_unix_ms).max(0);
+                sum = sum.saturating_add(left);
+                count += 1;
+            }
+        }
+        sum / count.max(1)
     }
 
     /// Of some keys in the wheel's first bucket the one whose deadline comes first: (deadline, hash, slot).

@@ -1,9 +1,12 @@
 //! What is counted while commands run: plain numbers of one shard, added up when somebody asks.
 
 mod histogram;
+pub mod latency;
+mod rate;
 pub mod slowlog;
 
 pub use histogram::Histogram;
+pub use rate::Rate;
 
 /// What INFO commandstats, latencystats and LATENCY HISTOGRAM tell of one command.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +23,16 @@ pub struct CommandStats {
     pub histogram: Option<Box<Histogram>>,
 }
 
+/// How fast some counters grow.
+#[derive(Debug, Clone, Default)]
+pub struct Rates {
+    pub commands: Rate,
+    pub input_bytes: Rate,
+    pub output_bytes: Rate,
+}
+
 /// The counters of one shard.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// By position in the command table.
     pub commands: Vec<CommandStats>,
@@ -32,6 +43,7 @@ pub struct Metrics {
     pub connections_rejected: u64,
     pub net_input_bytes: u64,
     pub net_output_bytes: u64,
+    pub rates: Rates,
     /// Whether [`CommandStats::histogram`] is kept (`latency-tracking`).
     pub track_latency: bool,
 }
@@ -50,6 +62,7 @@ impl Metrics {
             connections_rejected: 0,
             net_input_bytes: 0,
             net_output_bytes: 0,
+            rates: Rates::default(),
             track_latency: true,
         }
     }
@@ -80,6 +93,20 @@ impl Metrics {
         }
     }
 
+    /// Looks how far the counters have come; call some ten times a second.
+    pub fn sample(&mut self, now_ms: i64) {
+        self.rates.commands.sample(self.commands_processed, now_ms);
+        self.rates.input_bytes.sample(self.net_input_bytes, now_ms);
+        self.rates.output_bytes.sample(self.net_output_bytes, now_ms);
+    }
+
+    /// Adds the rates of another shard.
+    fn merge_rates(&mut self, other: &Rates) {
+        self.rates.commands.add(&other.commands);
+        self.rates.input_bytes.add(&other.input_bytes);
+        self.rates.output_bytes.add(&other.output_bytes);
+    }
+
     /// CONFIG RESETSTAT.
     pub fn reset(&mut self) {
         *self = Metrics { track_latency: self.track_latency, ..Metrics::new(self.commands.len()) };
@@ -87,6 +114,10 @@ impl Metrics {
 
     /// Adds the numbers of another shard.
     pub fn merge(&mut self, other: &Metrics) {
+        self.merge_rates(&other.rates);
+        if self.commands.len() < other.commands.len() {
+            self.commands.resize_with(other.commands.len(), CommandStats::default);
+        }
         for (mine, theirs) in self.commands.iter_mut().zip(&other.commands) {
             mine.calls += theirs.calls;
             mine.ticks += theirs.ticks;

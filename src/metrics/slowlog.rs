@@ -10,7 +10,7 @@ const ARGUMENT_BYTES_MAX: usize = 128;
 #[derive(Debug, Clone)]
 pub struct SlowCommand {
     pub id: u64,
-    pub unix_seconds: i64,
+    pub unix_ms: i64,
     pub duration_us: u64,
     pub arguments: Vec<Vec<u8>>,
     /// Address and port of the client, or the path of its unix socket.

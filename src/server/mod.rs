@@ -58,7 +58,16 @@ where
 
 /// The loop of a shard: one turn of the data plane after the other.
 async fn drive<E: Engine>(mut plane: Plane<E>, node: &Node) {
+    // One shard looks for signals: the one whose bell their handler rings.
+    let watches_signals = plane.dispatcher.shard.id == 0;
     while !node.is_stopping() {
+        if watches_signals && let Some(signal) = process::stop_signal() {
+            let name = if signal == process::INTERRUPT { "SIGINT" } else { "SIGTERM" };
+            crate::log!(Warning, "Received {name} scheduling shutdown...");
+            crate::log!(Warning, "User requested shutdown...");
+            node.stop();
+            break;
+        }
         // Nothing else runs on this executor yet, so there is nobody to yield to: see `runtime::executor`
         // for what a yield has to reckon with.
         plane.turn(Duration::MAX, clock::unix_ms);

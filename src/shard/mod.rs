@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::keyspace::{AccessClock, Keyspace, KeyspaceOptions};
 use crate::metrics::Metrics;
+use crate::metrics::latency::LatencyMonitor;
 use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
@@ -37,6 +38,7 @@ pub struct Shard {
     pub slowlog: Slowlog,
     /// As it was set in the keyspace.
     access_clock: AccessClock,
+    pub latency: LatencyMonitor,
     /// Commands that take longer than this many clock ticks are looked at closely.
     pub slow_ticks: u64,
     /// The memory limit is reached and eviction did not help: commands that grow data are refused.
@@ -79,6 +81,7 @@ impl Shard {
             metrics: Metrics::new(commands),
             slowlog: Slowlog::default(),
             access_clock: AccessClock::LastUse,
+            latency: LatencyMonitor::default(),
             slow_ticks: u64::MAX,
             out_of_memory: false,
             pause: None,
@@ -96,9 +99,15 @@ impl Shard {
 
     /// Derives what the hot path reads from the configuration; call after every change of it.
     pub fn apply_config(&mut self) {
-        self.slow_ticks = match u64::try_from(self.config.slowlog_log_slower_than_us) {
-            Ok(us) => self.node.ticks.from_us(us),
-            Err(_) => u64::MAX,
+        let slowlog_us = u64::try_from(self.config.slowlog_log_slower_than_us).unwrap_or(u64::MAX);
+        let monitor_us = match self.config.latency_monitor_threshold_ms {
+            0 => u64::MAX,
+            // At least so long is a spike, longer than so long is slow.
+            threshold_ms => threshold_ms.saturating_mul(1000) - 1,
+        };
+        self.slow_ticks = match slowlog_us.min(monitor_us) {
+            u64::MAX => u64::MAX,
+            us => self.node.ticks.from_us(us),
         };
         self.metrics.track_latency = self.config.latency_tracking;
         let access_clock = upkeep::access_clock(&self.config);

@@ -14,6 +14,8 @@ pub const RESERVED_DESCRIPTORS: u64 = 64;
 pub struct Node {
     /// 40 hexadecimal digits, new at every start.
     pub run_id: String,
+    /// 40 hexadecimal digits, the name of the data's history.
+    pub replication_id: String,
     pub started_ms: i64,
     pub executable: PathBuf,
     pub config_file: Option<PathBuf>,
@@ -32,6 +34,10 @@ pub struct Node {
     stopping: AtomicBool,
     /// What the threads that are not shards hold of the allocator, in bytes.
     pub other_held_bytes: AtomicI64,
+    /// Memory in use when the first shard had started, in bytes; 0 until then.
+    startup_bytes: AtomicU64,
+    /// The most memory in use that was noticed, in bytes.
+    peak_bytes: AtomicU64,
 }
 
 /// Numbers that one shard writes, now and then, and every shard may read.
@@ -64,6 +70,9 @@ impl Node {
         };
         Node {
             run_id: name(u64::MAX),
+            replication_id: name(u64::MAX - 1),
+            startup_bytes: AtomicU64::new(0),
+            peak_bytes: AtomicU64::new(0),
             started_ms: options.started_ms,
             executable: options.executable,
             config_file: options.config_file,
@@ -87,6 +96,24 @@ impl Node {
     pub fn used_memory_bytes(&self) -> u64 {
         let shards: i64 = self.gauges.iter().map(|gauges| gauges.held_bytes.load(Ordering::Relaxed)).sum();
         (shards + self.other_held_bytes.load(Ordering::Relaxed)).max(0) as u64
+    }
+
+    /// Looks how much memory is in use, for the two that follow; call now and then.
+    pub fn note_memory(&self) {
+        let used = self.used_memory_bytes();
+        self.peak_bytes.fetch_max(used, Ordering::Relaxed);
+        // Only the first look counts.
+        let _ = self.startup_bytes.compare_exchange(0, used, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The most memory that was in use, in bytes.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Memory that was in use at the start, in bytes.
+    pub fn startup_memory_bytes(&self) -> u64 {
+        self.startup_bytes.load(Ordering::Relaxed)
     }
 
     /// Connections of the whole process, as of the shards' last turns.

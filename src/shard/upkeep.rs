@@ -61,9 +61,22 @@ impl Shard {
         self.out_of_memory = false;
     }
 
-    /// Notes a command that took longer than `slowlog-log-slower-than`.
+    /// Notes a command that took longer than one of the thresholds; `event` is what the latency monitor
+    /// calls it.
     #[cold]
-    pub fn observe_slow(&mut self, token: Token, args: &Args<'_>, ticks: u64) {
+    pub fn observe_slow(&mut self, token: Token, args: &Args<'_>, ticks: u64, event: &'static str) {
+        let duration_us = self.node.ticks.to_ns(ticks) / 1000;
+        let threshold_ms = self.config.latency_monitor_threshold_ms;
+        if threshold_ms > 0 && duration_us / 1000 >= threshold_ms {
+            self.latency.add(event, self.keyspace.now() / 1000, duration_us / 1000);
+        }
+        match u64::try_from(self.config.slowlog_log_slower_than_us) {
+            Ok(slow_us) if duration_us >= slow_us => self.log_slow(token, args, duration_us),
+            _ => {}
+        }
+    }
+
+    fn log_slow(&mut self, token: Token, args: &Args<'_>, duration_us: u64) {
         let (client, client_name) = match self.sessions.get(token) {
             Some(session) => {
                 let name = session.details.as_ref().map(|details| details.name.clone());
@@ -71,11 +84,14 @@ impl Shard {
             }
             None => (String::new(), Vec::new()),
         };
+        let arguments = args.iter().enumerate().map(|(position, argument)| {
+            if is_secret(args, position) { REDACTED } else { argument }
+        });
         let command = SlowCommand {
             id: 0,
-            unix_seconds: self.keyspace.now() / 1000,
-            duration_us: self.node.ticks.to_ns(ticks) / 1000,
-            arguments: shown_arguments(args.len(), args.iter()),
+            unix_ms: self.keyspace.now(),
+            duration_us,
+            arguments: shown_arguments(args.len(), arguments),
             client,
             client_name,
         };
@@ -95,6 +111,26 @@ impl Shard {
             self.monitors_gone.push(session.id);
         }
     }
+}
+
+/// What stands in place of a password.
+pub const REDACTED: &[u8] = b"(redacted)";
+
+/// Whether an argument must not be shown: users and passwords, and values of secret directives.
+pub fn is_secret(args: &Args<'_>, position: usize) -> bool {
+    if args.is(0, "AUTH") {
+        return position > 0;
+    }
+    if args.is(0, "HELLO") {
+        return (2..args.len()).any(|index| args.is(index, "AUTH") && (1..=2).contains(&position.wrapping_sub(index)));
+    }
+    const SECRETS: [&str; 4] = ["REQUIREPASS", "MASTERAUTH", "MASTERUSER", "TLS-KEY-FILE-PASS"];
+    args.is(0, "CONFIG")
+        && args.len() > 1
+        && args.is(1, "SET")
+        && position >= 3
+        && position % 2 == 1
+        && SECRETS.iter().any(|secret| args.is(position - 1, secret))
 }
 
 /// How CLIENT LIST, MONITOR and SLOWLOG show where a client is.
