@@ -76,14 +76,21 @@ impl Stream {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-        }?;
-        if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
+        loop {
+            let count = match self {
+                Stream::Tcp(stream) => stream.read(buffer),
+                Stream::Unix(stream) => stream.read(buffer),
+            };
+            match count {
+                Ok(0) => {
+                    let text = "the server closed the connection";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+                }
+                // The kernel interrupts for its own work, too: what is left of a ring that was closed.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                count => return count,
+            }
         }
-        Ok(count)
     }
 
     fn into_socket(self) -> io::Result<OwnedFd> {

@@ -122,7 +122,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub timeout: f64,
     /// A command of your own instead of tests; __rand_int__ in it becomes random digits, __data__ a value.
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<String>,
 }
 
