@@ -194,7 +194,10 @@ impl Client {
                 let bytes = self.read_bytes(number()? as usize)?;
                 Ok(Value::Text(String::from_utf8_lossy(&bytes).into_owned()))
             }
-            "*" => (0..number()?).map(|_| self.read_value(depth + 1)).collect::<io::Result<_>>().map(Value::Array),
+            "*" => (0..number()?)
+                .map(|_| self.read_value(depth + 1))
+                .collect::<io::Result<_>>()
+                .map(Value::Array),
             _ => Err(garbage(&line)),
         }
     }

@@ -260,8 +260,7 @@ mod tests {
         template.patch(&mut pipeline, &mut random, &KeySet::Below(5000), 5000);
         assert_eq!(pipeline.len(), length);
         let text = String::from_utf8(pipeline).unwrap();
-        let keys: Vec<u64> =
-            text.split("key:").skip(1).map(|rest| rest[..DIGITS].parse().unwrap()).collect();
+        let keys: Vec<u64> = text.split("key:").skip(1).map(|rest| rest[..DIGITS].parse().unwrap()).collect();
         assert_eq!(keys.len(), 40);
         assert!(keys.iter().all(|&key| key < 5000));
         assert!(keys.iter().any(|&key| key != keys[0]));
@@ -284,8 +283,7 @@ mod tests {
 
     #[test]
     fn only_the_key_is_bound_to_a_node() {
-        let words: Vec<String> =
-            ["ZADD", "z:__rand_int__", "1", "m:__rand_int__"].map(String::from).to_vec();
+        let words: Vec<String> = ["ZADD", "z:__rand_int__", "1", "m:__rand_int__"].map(String::from).to_vec();
         let test = Test::of_words(&words, 3);
         let keys: Vec<bool> = test.template().patches.iter().map(|patch| patch.is_key).collect();
         assert_eq!(keys, [true, false]);

@@ -22,7 +22,7 @@ impl Random {
     }
 
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -32,7 +32,7 @@ impl Random {
     /// A number below `range`, every one equally likely.
     #[inline]
     pub fn below(&mut self, range: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(range)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(range)) >> 64) as u64
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
     fn streams_differ_and_repeat() {
         let draw = |seed, stream| {
             let mut random = Random::new(seed, stream);
-            [random.next(), random.next()]
+            [random.draw(), random.draw()]
         };
         assert_eq!(draw(1, 2), draw(1, 2));
         assert_ne!(draw(1, 2), draw(1, 3));

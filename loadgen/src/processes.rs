@@ -41,7 +41,9 @@ impl CpuSample {
         let mut cpus = BTreeSet::new();
         for entry in std::fs::read_dir(folder.join("task"))? {
             let task = entry?.path();
-            let Some(thread) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+            let Some(thread) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
+                continue;
+            };
             // A thread that ended meanwhile has no files any more.
             let Ok(schedstat) = std::fs::read_to_string(task.join("schedstat")) else { continue };
             let ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
@@ -55,9 +57,10 @@ impl CpuSample {
 
     /// What was used since `earlier`, which lies `elapsed_ns` back.
     pub fn since(&self, earlier: &CpuSample, elapsed_ns: u64) -> CpuUse {
-        let used = self.thread_ns.iter().map(|(thread, &ns)| {
-            ns.saturating_sub(earlier.thread_ns.get(thread).copied().unwrap_or(0))
-        });
+        let used = self
+            .thread_ns
+            .iter()
+            .map(|(thread, &ns)| ns.saturating_sub(earlier.thread_ns.get(thread).copied().unwrap_or(0)));
         let (total_ns, busiest_ns) =
             used.fold((0, 0), |(total, busiest): (u64, u64), ns| (total + ns, busiest.max(ns)));
         let user_ticks = self.user_ticks.saturating_sub(earlier.user_ticks) as f64;

@@ -119,15 +119,7 @@ pub fn print(options: &LoadOptions, result: &TestResult) {
 
 fn csv_line(result: &TestResult) -> String {
     let latency = &result.latency_us;
-    let ms = [
-        latency.mean,
-        latency.min,
-        latency.p50,
-        latency.p95,
-        latency.p99,
-        latency.max,
-        latency.p999,
-    ];
+    let ms = [latency.mean, latency.min, latency.p50, latency.p95, latency.p99, latency.max, latency.p999];
     let mut fields = vec![result.test.replace('"', "\"\""), format!("{:.2}", result.requests_per_second)];
     fields.extend(ms.iter().map(|us| format!("{:.3}", us / 1000.0)));
     let counts = [result.requests, result.errors, result.wrong, result.misses];
@@ -229,11 +221,8 @@ mod tests {
 
     #[test]
     fn who_is_the_bottleneck() {
-        let server = |utilisation| ServerCost {
-            user_ns_per_request: 1.0,
-            system_ns_per_request: 1.0,
-            utilisation,
-        };
+        let server =
+            |utilisation| ServerCost { user_ns_per_request: 1.0, system_ns_per_request: 1.0, utilisation };
         assert_eq!(generator_is_bottleneck(0.5, None), Some(false));
         assert_eq!(generator_is_bottleneck(0.99, None), None);
         assert_eq!(generator_is_bottleneck(0.99, Some(&server(0.5))), Some(true));

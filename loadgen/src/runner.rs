@@ -108,7 +108,9 @@ pub fn choose_engine(choice: EngineChoice) -> Result<EngineChoice, Failure> {
             eprintln!("polder-loadgen: io_uring is not usable here ({error}): using epoll");
             Ok(EngineChoice::Epoll)
         }
-        Err(error) => Err(Failure::Options(format!("io_uring is not usable here: {error}; try --engine epoll"))),
+        Err(error) => {
+            Err(Failure::Options(format!("io_uring is not usable here: {error}; try --engine epoll")))
+        }
     }
 }
 
@@ -224,9 +226,9 @@ fn open_connections(
     let connections = numbers.map(|number| {
         let node = number as usize % topology.nodes.len();
         let address = &topology.nodes[node];
-        let socket = connect(options, address)?.into_socket().map_err(|error| {
-            Failure::System(format!("a connection to {address} cannot be used: {error}"))
-        })?;
+        let socket = connect(options, address)?
+            .into_socket()
+            .map_err(|error| Failure::System(format!("a connection to {address} cannot be used: {error}")))?;
         Ok((socket, key_sets[node].clone()))
     });
     connections.collect()

@@ -74,7 +74,10 @@ impl Topology {
             return Ok(vec![KeySet::Below(range); self.nodes.len()]);
         }
         let (before, after) = test.random_key().ok_or_else(|| {
-            format!("{}: its key is always the same, so it cannot be spread over the nodes of a cluster", test.name)
+            format!(
+                "{}: its key is always the same, so it cannot be spread over the nodes of a cluster",
+                test.name
+            )
         })?;
         if test.name == "MSET" {
             return Err("MSET: its keys belong to several nodes of a cluster".into());
@@ -89,7 +92,9 @@ impl Topology {
         }
         let missing = listed.iter().position(Vec::is_empty);
         match missing {
-            Some(node) => Err(format!("no key below -r {range} belongs to node {}: raise -r", self.nodes[node])),
+            Some(node) => {
+                Err(format!("no key below -r {range} belongs to node {}: raise -r", self.nodes[node]))
+            }
             None => Ok(listed.into_iter().map(|keys| KeySet::Listed(Arc::from(keys))).collect()),
         }
     }

@@ -160,7 +160,8 @@ fn a_server_that_goes_away_is_no_stall() {
     for engine in engines() {
         let output = binary(&format!("-p {port} -c 1 -n 1000 -t set --engine {engine}"));
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (text, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(text.contains("50 requests"), "the result so far: {text}");
         assert!(errors.contains("closed a connection"), "{errors}");
     }

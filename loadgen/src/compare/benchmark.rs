@@ -49,7 +49,8 @@ impl RedisBenchmark {
         let ended = ended_children_cpu_ns();
         let own_ns = (ended.0 + ended.1).saturating_sub(children.0 + children.1) as f64;
         let text = String::from_utf8_lossy(&output.stdout);
-        let fields = last_line(&text).ok_or_else(|| failed(format!("its output is not understood: {text}")))?;
+        let fields =
+            last_line(&text).ok_or_else(|| failed(format!("its output is not understood: {text}")))?;
         let each = self.requests as f64;
         let server = ServerCost {
             user_ns_per_request: used.user_ns / each,

@@ -153,7 +153,8 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         let cells = part.cells();
         let Some(first) = cells.first() else { return Ok(()) };
-        let filling = LoadOptions { preload: true, cluster: false, ..self.load_options(setup, server, first) };
+        let filling =
+            LoadOptions { preload: true, cluster: false, ..self.load_options(setup, server, first) };
         runner::prepare(&filling)?;
         for cell in &cells {
             let options = self.load_options(setup, server, cell);
@@ -199,8 +200,7 @@ fn find_polder(options: &CompareOptions) -> Result<PathBuf, Failure> {
 
 /// Writes both files and tells the path of the first.
 fn write(options: &CompareOptions, report: &Report) -> Result<PathBuf, Failure> {
-    let failed =
-        |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
+    let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
     std::fs::create_dir_all(&options.output).map_err(|error| failed(&options.output, error))?;
     let path = options.output.join(format!("{}-{}.md", report.machine.date, options.name));
     std::fs::write(&path, report.markdown()).map_err(|error| failed(&path, error))?;

@@ -56,8 +56,8 @@ impl Server {
                     launch.arguments.join(" ")
                 )));
             }
-            let answer = Client::connect(&address, &Handshake::default())
-                .and_then(|mut client| client.ask(&["PING"]));
+            let answer =
+                Client::connect(&address, &Handshake::default()).and_then(|mut client| client.ask(&["PING"]));
             if answer.is_ok() {
                 return Ok(server);
             }

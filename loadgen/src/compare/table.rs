@@ -76,9 +76,11 @@ impl Report {
         if all.is_empty() {
             return None;
         }
-        let of = |value: &dyn Fn(&TestResult) -> f64| median(all.iter().map(|result| value(result)).collect());
+        let of =
+            |value: &dyn Fn(&TestResult) -> f64| median(all.iter().map(|result| value(result)).collect());
         let ns = |result: &TestResult| result.server.as_ref().map_or(0.0, |server| server.ns_per_request());
-        let user = |result: &TestResult| result.server.as_ref().map_or(0.0, |server| server.user_ns_per_request);
+        let user =
+            |result: &TestResult| result.server.as_ref().map_or(0.0, |server| server.user_ns_per_request);
         let totals: Vec<f64> = all.iter().map(|result| ns(result)).collect();
         let total_ns = of(&ns);
         let user_ns = of(&user);
@@ -226,7 +228,8 @@ impl Report {
                 .iter()
                 .filter(|other| other.setup == setup && other.cell == cell)
                 .collect();
-            let of = |value: &dyn Fn(&Beside) -> f64| median(all.iter().map(|beside| value(beside)).collect());
+            let of =
+                |value: &dyn Fn(&Beside) -> f64| median(all.iter().map(|beside| value(beside)).collect());
             let ours = self.medians(setup, &cell);
             page.push_str(&format!(
                 "| {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.0} | {:.0} % | {:.0} %{} | {} |\n",
