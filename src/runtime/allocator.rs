@@ -73,6 +73,9 @@ unsafe impl GlobalAlloc for CountingAllocator {
 mod tests {
     use super::*;
 
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
+
     #[test]
     fn the_count_follows_what_is_allocated() {
         let before = thread_held_bytes();
