@@ -4,9 +4,7 @@
 //! KILL and PAUSE ask every shard, and the reply puts the connections in the order of their ids.
 
 use super::help::help;
-use super::{
-    Command, CommandId, CommandTable, Group, Here, HereFunction, Next, Part, Run, category, flag,
-};
+use super::{Command, CommandId, CommandTable, Group, Here, HereFunction, Next, Part, Run, category, flag};
 use crate::error::CommandError;
 use crate::resp::Args;
 use crate::resp::number::parse_integer;
@@ -327,8 +325,8 @@ fn parse_kill_option(
             _ => return Err(CommandError::Syntax),
         };
     } else if args.is(option, "MAXAGE") {
-        let age = parse_integer(value)
-            .ok_or(CommandError::text("ERR maxage is not an integer or out of range"))?;
+        let age =
+            parse_integer(value).ok_or(CommandError::text("ERR maxage is not an integer or out of range"))?;
         if age <= 0 {
             return Err(CommandError::text("ERR maxage should be greater than 0"));
         }
@@ -413,8 +411,11 @@ fn client_line(session: &Session, table: &CommandTable, now_ms: i64, unix_socket
     let detail = |field: fn(&crate::session::Details) -> &Vec<u8>| {
         details.map_or_else(String::new, |details| text(field(details)))
     };
-    let command =
-        if session.last_command == u16::MAX { "NULL" } else { table.get(CommandId(session.last_command)).name };
+    let command = if session.last_command == u16::MAX {
+        "NULL"
+    } else {
+        table.get(CommandId(session.last_command)).name
+    };
     let output_bytes = session.output_bytes();
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
@@ -507,10 +508,9 @@ fn pause(part: &mut Part<'_>) -> Report {
     let now_ms = part.shard.now_ms();
     let until_ms = now_ms + timeout_ms;
     part.shard.pause = Some(match part.shard.pause {
-        Some(pause) if pause.until_ms > now_ms => Pause {
-            until_ms: pause.until_ms.max(until_ms),
-            writes_only: pause.writes_only && writes_only,
-        },
+        Some(pause) if pause.until_ms > now_ms => {
+            Pause { until_ms: pause.until_ms.max(until_ms), writes_only: pause.writes_only && writes_only }
+        }
         _ => Pause { until_ms, writes_only },
     });
     Report::Done
@@ -574,7 +574,13 @@ mod tests {
         assert_eq!(pause("client pause 100").unwrap(), (100, false));
         assert_eq!(pause("client pause 100 write").unwrap(), (100, true));
         assert_eq!(pause("client pause -1").unwrap_err().message(), "ERR timeout is negative");
-        assert_eq!(pause("client pause x").unwrap_err().message(), "ERR timeout is not an integer or out of range");
-        assert_eq!(pause("client pause 1 x").unwrap_err().message(), "ERR CLIENT PAUSE mode must be WRITE or ALL");
+        assert_eq!(
+            pause("client pause x").unwrap_err().message(),
+            "ERR timeout is not an integer or out of range"
+        );
+        assert_eq!(
+            pause("client pause 1 x").unwrap_err().message(),
+            "ERR CLIENT PAUSE mode must be WRITE or ALL"
+        );
     }
 }

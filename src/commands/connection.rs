@@ -25,10 +25,11 @@ pub const COMMANDS: &[Command] = &[
         .categories(category::CONNECTION)
         .deprecated("7.2.0", "just closing the connection")
         .docs("Closes the connection.", "O(1)", ""),
-    connection("auth", -2, auth)
-        .flags(HANDSHAKE)
-        .categories(category::CONNECTION)
-        .docs("Authenticates the connection.", "O(1)", "[username] password"),
+    connection("auth", -2, auth).flags(HANDSHAKE).categories(category::CONNECTION).docs(
+        "Authenticates the connection.",
+        "O(1)",
+        "[username] password",
+    ),
     connection("hello", -1, hello).since("6.0.0").flags(HANDSHAKE).categories(category::CONNECTION).docs(
         "Chooses the version of the protocol, and perhaps authenticates.",
         "O(1)",

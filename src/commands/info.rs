@@ -187,7 +187,8 @@ fn server(page: &mut Page, overview: &Overview<'_>) {
     let config_file = node.config_file.as_ref().map(|path| path.display().to_string());
     page.field("config_file", config_file.unwrap_or_default());
     page.field("io_threads_active", 0);
-    let binds = config.bind.0.iter().map(|word| format!(",bind={}", String::from_utf8_lossy(word.as_bytes())));
+    let binds =
+        config.bind.0.iter().map(|word| format!(",bind={}", String::from_utf8_lossy(word.as_bytes())));
     if config.port != 0 {
         page.field("listener0", format!("name=tcp{},port={}", binds.collect::<String>(), config.port));
     }
@@ -324,7 +325,11 @@ fn stats(page: &mut Page, overview: &Overview<'_>) {
     ]);
     let errors: u64 = metrics.errors.iter().map(|(_, count)| count).sum();
     page.field("total_error_replies", errors);
-    page.zeros(&["dump_payload_sanitizations", "io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    page.zeros(&[
+        "dump_payload_sanitizations",
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+    ]);
 }
 
 fn replication(page: &mut Page, overview: &Overview<'_>) {

@@ -28,14 +28,11 @@ pub const COMMANDS: &[Command] = &[Command {
 
 const SUBCOMMANDS: &[Command] = &[
     record("command|count", 2, count).docs("Returns the number of commands.", "O(1)", ""),
-    record("command|docs", -2, docs)
-        .since("7.0.0")
-        .tips(&["nondeterministic_output_order"])
-        .docs(
-            "Returns the documentation of commands.",
-            "O(N) where N is the number of commands to look up",
-            "[command-name [command-name ...]]",
-        ),
+    record("command|docs", -2, docs).since("7.0.0").tips(&["nondeterministic_output_order"]).docs(
+        "Returns the documentation of commands.",
+        "O(N) where N is the number of commands to look up",
+        "[command-name [command-name ...]]",
+    ),
     record("command|getkeys", -3, getkeys).docs(
         "Returns the keys of a command line.",
         "O(N) where N is the number of arguments to the command",
@@ -145,8 +142,7 @@ impl ListFilter {
         if args.is(3, "MODULE") {
             Ok(ListFilter::Nothing)
         } else if args.is(3, "ACLCAT") {
-            let known =
-                category::NAMES.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(word));
+            let known = category::NAMES.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(word));
             Ok(known.map_or(ListFilter::Nothing, |(bit, _)| ListFilter::Category(*bit)))
         } else if args.is(3, "PATTERN") {
             Ok(ListFilter::Pattern(word.to_vec()))

@@ -15,11 +15,11 @@ const FLAGS: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const FIRST_BUCKET_NS: u64 = 1024;
 
 const fn record(name: &'static str, arity: i16, run: Run) -> Command {
-    Command::new(name, arity, run)
-        .group(Group::Server)
-        .since("2.8.13")
-        .flags(FLAGS)
-        .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"])
+    Command::new(name, arity, run).group(Group::Server).since("2.8.13").flags(FLAGS).tips(&[
+        "nondeterministic_output",
+        "request_policy:all_nodes",
+        "response_policy:special",
+    ])
 }
 
 pub const COMMANDS: &[Command] = &[Command::container("latency", SUBCOMMANDS)
@@ -209,8 +209,7 @@ fn draw(event: &str, series: &Series, now_seconds: i64) -> String {
     let samples: Vec<(i64, u64)> = series.samples.iter().skip(skipped).copied().collect();
     let high = samples.iter().map(|sample| sample.1).max().unwrap_or(0);
     let low = samples.iter().map(|sample| sample.1).min().unwrap_or(0);
-    let mut text =
-        format!("{event} - high {high} ms, low {low} ms (all time high {} ms)\n", series.max_ms);
+    let mut text = format!("{event} - high {high} ms, low {low} ms (all time high {} ms)\n", series.max_ms);
     text.push_str(&"-".repeat(80));
     text.push('\n');
     // Half rows: a column ends in `#`, or in `_` when its last row is half full.
@@ -321,7 +320,10 @@ mod tests {
         let mut monitor = LatencyMonitor::default();
         (0..200).for_each(|second| monitor.add("command", second, 100 + second as u64));
         let picture = draw("command", monitor.series(b"command").unwrap(), 200);
-        assert!(picture.starts_with("command - high 299 ms, low 220 ms (all time high 299 ms)\n"), "{picture}");
+        assert!(
+            picture.starts_with("command - high 299 ms, low 220 ms (all time high 299 ms)\n"),
+            "{picture}"
+        );
         assert!(picture.lines().all(|line| line.len() <= 80));
     }
 }

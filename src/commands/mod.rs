@@ -10,6 +10,7 @@
 //! They run to completion, know nothing of sessions and never read the clock.
 
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod counters;
@@ -25,6 +26,8 @@ pub mod latency;
 pub mod lcs;
 #[cfg(test)]
 mod reference_tests;
+pub mod memory;
+pub mod monitor;
 pub mod scan;
 pub mod server;
 pub mod slowlog;
@@ -60,6 +63,9 @@ pub const FAMILIES: &[&[Command]] = &[
     introspection::COMMANDS,
     slowlog::COMMANDS,
     latency::COMMANDS,
+    memory::COMMANDS,
+    monitor::COMMANDS,
+    cluster::COMMANDS,
 ];
 
 /// A command on data: runs on the shard that owns its keys.

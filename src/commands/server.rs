@@ -32,7 +32,11 @@ pub const COMMANDS: &[Command] = &[
                 | flag::SENTINEL
                 | flag::ALLOW_BUSY,
         )
-        .docs("Ends the server.", "O(1) as long as nothing is saved", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"),
+        .docs(
+            "Ends the server.",
+            "O(1) as long as nothing is saved",
+            "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+        ),
 ];
 
 fn time(here: &mut Here<'_>) -> Result<(), CommandError> {
@@ -136,10 +140,13 @@ fn landscape(columns: usize, seed: u64) -> String {
         })
         .collect()
     };
-    let crops: Vec<char> = (0..=ditches.len()).map(|_| ['"', ',', '.', ';', ':'][random(5) as usize]).collect();
+    let crops: Vec<char> =
+        (0..=ditches.len()).map(|_| ['"', ',', '.', ';', ':'][random(5) as usize]).collect();
     for _ in 0..4 {
         let field = |column: usize| ditches.iter().take_while(|&&ditch| ditch <= column).count();
-        rows.push((0..columns).map(|at| if ditches.contains(&at) { '|' } else { crops[field(at)] }).collect());
+        rows.push(
+            (0..columns).map(|at| if ditches.contains(&at) { '|' } else { crops[field(at)] }).collect(),
+        );
     }
     rows.into_iter().map(|row| row.into_iter().collect::<String>().trim_end().to_owned() + "\n").collect()
 }

@@ -34,7 +34,11 @@ const SUBCOMMANDS: &[Command] = &[
         .docs("Returns the number of entries in the log.", "O(1)", ""),
     record("slowlog|reset", 2, Run::Gather { check: gather, part: reset, merge: merge_ok })
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
-        .docs("Removes all entries from the log.", "O(N) where N is the number of entries in the slowlog", ""),
+        .docs(
+            "Removes all entries from the log.",
+            "O(N) where N is the number of entries in the slowlog",
+            "",
+        ),
 ];
 
 /// Entries that GET shows unasked.

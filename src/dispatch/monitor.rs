@@ -3,8 +3,8 @@
 use crate::commands::{Command, flag};
 use crate::runtime::clock;
 use crate::runtime::engine::Token;
-use crate::shard::mailbox::Feed;
 use crate::session::ConnectionKind;
+use crate::shard::mailbox::Feed;
 use crate::shard::upkeep::{REDACTED, client_address, is_secret};
 
 use super::Dispatcher;

@@ -17,8 +17,7 @@ fn since_epoch() -> Duration {
 }
 
 /// What [`Ticks`] count, as INFO names it.
-pub const NAME: &str =
-    if cfg!(target_arch = "x86_64") { "X86 TSC" } else { "POSIX clock_gettime" };
+pub const NAME: &str = if cfg!(target_arch = "x86_64") { "X86 TSC" } else { "POSIX clock_gettime" };
 
 /// A cheap counter for the duration of single commands: the processor's time-stamp counter where there is
 /// one (some 10 ns and no system call), else the monotonic clock.

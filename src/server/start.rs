@@ -19,9 +19,9 @@ use crate::runtime::uring::UringEngine;
 use crate::runtime::{allocator, process, socket};
 use crate::session::ConnectionKind;
 use crate::shard::mailbox;
-use crate::shard::upkeep::log_level;
 use crate::shard::node::{Node, NodeOptions, RESERVED_DESCRIPTORS};
 use crate::shard::route::SHARDS_MAX;
+use crate::shard::upkeep::log_level;
 
 use super::{ShardStart, spawn_shard};
 

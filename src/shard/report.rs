@@ -75,7 +75,10 @@ impl Shard {
             changes: self.keyspace.dirty(),
             clients: self.sessions.len() as u64,
             clients_bytes: sessions().map(|session| session.memory_bytes() as u64).sum(),
-            input_bytes_max: sessions().map(|session| session.input.pending_bytes() as u64).max().unwrap_or(0),
+            input_bytes_max: sessions()
+                .map(|session| session.input.pending_bytes() as u64)
+                .max()
+                .unwrap_or(0),
             output_bytes_max: sessions().map(|session| session.output_bytes() as u64).max().unwrap_or(0),
             keyspace_bytes: self.keyspace.memory_bytes() as u64,
             held_bytes: allocator::thread_held_bytes(),
@@ -93,8 +96,8 @@ impl Statistics {
         self.keyspace.evicted_keys += other.keyspace.evicted_keys;
         self.databases.resize(self.databases.len().max(other.databases.len()), DatabaseStatistics::default());
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
-            let weighted =
-                i128::from(mine.ttl_ms) * i128::from(mine.expires) + i128::from(theirs.ttl_ms) * i128::from(theirs.expires);
+            let weighted = i128::from(mine.ttl_ms) * i128::from(mine.expires)
+                + i128::from(theirs.ttl_ms) * i128::from(theirs.expires);
             mine.keys += theirs.keys;
             mine.expires += theirs.expires;
             mine.ttl_ms = (weighted / i128::from(mine.expires.max(1))) as i64;

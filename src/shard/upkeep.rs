@@ -84,9 +84,10 @@ impl Shard {
             }
             None => (String::new(), Vec::new()),
         };
-        let arguments = args.iter().enumerate().map(|(position, argument)| {
-            if is_secret(args, position) { REDACTED } else { argument }
-        });
+        let arguments = args
+            .iter()
+            .enumerate()
+            .map(|(position, argument)| if is_secret(args, position) { REDACTED } else { argument });
         let command = SlowCommand {
             id: 0,
             unix_ms: self.keyspace.now(),
@@ -122,7 +123,8 @@ pub fn is_secret(args: &Args<'_>, position: usize) -> bool {
         return position > 0;
     }
     if args.is(0, "HELLO") {
-        return (2..args.len()).any(|index| args.is(index, "AUTH") && (1..=2).contains(&position.wrapping_sub(index)));
+        return (2..args.len())
+            .any(|index| args.is(index, "AUTH") && (1..=2).contains(&position.wrapping_sub(index)));
     }
     const SECRETS: [&str; 4] = ["REQUIREPASS", "MASTERAUTH", "MASTERUSER", "TLS-KEY-FILE-PASS"];
     args.is(0, "CONFIG")
