@@ -360,7 +360,7 @@ directives! {
         "crash-memcheck-enabled" [] crash_memcheck_enabled: bool = true;
             Bool, Live, NotYet, "Checks the memory after a crash.";
         "disable-thp" [] disable_thp: bool = true;
-            Bool, StartOnly, NotYet, "Keeps transparent huge pages out of the process.";
+            Bool, StartOnly, InEffect, "Keeps transparent huge pages out of the process.";
         "ignore-warnings" [] ignore_warnings: Text = "".into();
             TEXT, Live, NotYet, "Warnings of the system check not to stop for.";
         "shutdown-timeout" [] shutdown_timeout_seconds: u32 = 10;

@@ -16,7 +16,7 @@ use super::entry::{
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::string_mut::StringMut;
-use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table};
+use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::{Expiry, Stats};
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
@@ -24,6 +24,9 @@ const BURY_BYTES_MIN: usize = 1 << 20;
 
 /// How many expired keys RANDOMKEY removes in search of one that is not.
 const RANDOM_TRIES_MAX: usize = 1000;
+
+/// Stands for the tables of a database that never had a key.
+static EMPTY_TABLE: Table = Table::new();
 
 /// A key with what was computed from it once per request.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +111,9 @@ pub(super) enum Grave {
 
 /// One database of one shard.
 pub struct Database {
-    /// One table, or one per hash slot of the shard from `slot_first` on.
+    /// One table, or one per hash slot of the shard from `slot_first` on; none before the first key.
     tables: Vec<Table>,
+    table_count: usize,
     slot_first: u16,
     hasher: RandomState,
     pub(super) context: Context,
@@ -131,7 +135,8 @@ impl Database {
     pub(super) fn new(hasher: RandomState, slots: Option<(u16, u16)>) -> Database {
         let (slot_first, count) = slots.unwrap_or((0, 1));
         Database {
-            tables: (0..count).map(|_| Table::new()).collect(),
+            tables: Vec::new(),
+            table_count: count as usize,
             slot_first,
             random_state: hasher.hash_one(slot_first) | 1,
             hasher,
@@ -202,7 +207,7 @@ impl Database {
 
     #[inline]
     fn table(&self, key: &Key) -> &Table {
-        &self.tables[(key.slot - self.slot_first) as usize]
+        self.tables.get((key.slot - self.slot_first) as usize).unwrap_or(&EMPTY_TABLE)
     }
 
     /// First stage for a batch of keys: asks for their buckets.
@@ -245,7 +250,7 @@ impl Database {
         let table = self.tables.get((slot as usize).checked_sub(self.slot_first as usize)?)?;
         let mut hash = 0;
         let place = table.find_where(partial_hash, |entry| {
-            hash = self.hasher.hash_one(entry.key());
+            hash = hash_key(&self.hasher, entry.key());
             matches(hash, entry)
         })?;
         Some((hash, place))
@@ -344,38 +349,52 @@ impl Database {
         self.entry_bytes += entry.memory_bytes();
         self.keys += 1;
         self.expiring_keys += usize::from(deadline.is_some());
+        if self.tables.is_empty() {
+            self.tables.resize_with(self.table_count, Table::new);
+        }
         let table = &mut self.tables[(key.slot - self.slot_first) as usize];
         let before = table.memory_bytes();
         table.insert(key.hash, entry, &self.hasher);
         self.table_bytes = self.table_bytes + table.memory_bytes() - before;
     }
 
-    /// Gives an existing entry another value; what is expired leaves nothing but its place.
+    /// Gives an existing entry another value.
+    #[inline]
     fn overwrite(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
         let entry = place.entry();
-        let mut expiry = expiry;
-        if entry.expired(self.context.now_unix_ms) {
-            self.stats.expired_keys += 1;
-            if expiry == Expiry::Keep {
-                expiry = Expiry::Clear;
-            }
-        }
-        self.bury_heap(entry, BURY_BYTES_MIN);
-        entry.set_raw(false);
-        self.touch(entry);
-        let before = entry.memory_bytes();
-        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
-        let entry = unsafe { entry.replace_payload(payload) };
-        place.set_entry(entry);
-        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
-        match expiry {
-            Expiry::Keep => {}
-            Expiry::Clear => self.clear_deadline(place),
-            Expiry::At(at_unix_ms) => self.set_deadline(key, place, at_unix_ms),
+        let without_deadline = !entry.expires() && !matches!(expiry, Expiry::At(_));
+        if without_deadline && entry.overwrite_in_place(&payload) {
+            self.touch(entry);
+        } else {
+            self.replace(key, place, payload, expiry);
         }
     }
 
-    /// Registers a deadline with the wheel. The entry gets the wheel's generation.
+    /// Gives an entry another value and deadline, in another block if need be; what is expired leaves
+    /// nothing but its place.
+    #[inline(never)]
+    fn replace(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
+        let entry = place.entry();
+        let expired = entry.expired(self.context.now_unix_ms);
+        self.stats.expired_keys += u64::from(expired);
+        self.bury_heap(entry, BURY_BYTES_MIN);
+        entry.set_raw(false);
+        self.touch(entry);
+        let deadline = match expiry {
+            Expiry::Keep if !expired => entry.deadline(),
+            Expiry::Keep | Expiry::Clear => None,
+            Expiry::At(at_unix_ms) => Some(self.deadline_for(key, entry, at_unix_ms)),
+        };
+        self.expiring_keys += usize::from(deadline.is_some());
+        self.expiring_keys -= usize::from(entry.expires());
+        let before = entry.memory_bytes();
+        // SAFETY: the new address goes into the one slot that has the old; the payload came from outside.
+        let entry = unsafe { entry.replace(deadline, payload) };
+        place.set_entry(entry);
+        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+    }
+
+    /// Registers a deadline with the wheel. The entry must get the wheel's generation.
     fn register(&mut self, key: &Key, at_unix_ms: i64) -> Deadline {
         let now = self.context.now_unix_ms;
         let wheel = self.wheel.get_or_insert_with(|| Box::new(Wheel::new(now)));
@@ -384,21 +403,24 @@ impl Database {
         Deadline { at_unix_ms, tick }
     }
 
-    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
-        if let Some(former) = place.entry().deadline()
+    /// A new deadline for an entry that may have one: registered, unless the former one's record comes up
+    /// early enough to see the new deadline.
+    fn deadline_for(&mut self, key: &Key, entry: EntryPointer, at_unix_ms: i64) -> Deadline {
+        if let Some(former) = entry.deadline()
             && let Some(wheel) = &self.wheel
-            && wheel.tick_of(at_unix_ms) >= former.tick
+            && wheel.tick_of(at_unix_ms) >= wheel.tick_held(former.tick)
         {
-            // Its record comes up early enough to see the new deadline.
-            self.replace_deadline(place, Some(Deadline { at_unix_ms, tick: former.tick }));
-            return;
+            return Deadline { at_unix_ms, tick: former.tick };
         }
         let deadline = self.register(key, at_unix_ms);
+        entry.set_generation(self.wheel.as_ref().is_some_and(|wheel| wheel.generation()));
+        deadline
+    }
+
+    fn set_deadline(&mut self, key: &Key, place: Place, at_unix_ms: i64) {
+        let deadline = self.deadline_for(key, place.entry(), at_unix_ms);
         self.expiring_keys += usize::from(!place.entry().expires());
         self.replace_deadline(place, Some(deadline));
-        if let Some(wheel) = &self.wheel {
-            place.entry().set_generation(wheel.generation());
-        }
     }
 
     fn clear_deadline(&mut self, place: Place) {
@@ -630,27 +652,64 @@ impl Database {
 
     /// Where an entry stands that was met without looking its key up.
     pub(super) fn place_of(&self, slot: u16, entry: EntryPointer) -> Option<(u64, Place)> {
-        self.locate_hash(self.hasher.hash_one(entry.key()), slot, |_, found| found == entry)
+        self.locate_hash(self.hash_of(entry), slot, |_, found| found == entry)
+    }
+
+    /// The hash of an entry's key.
+    pub(super) fn hash_of(&self, entry: EntryPointer) -> u64 {
+        hash_key(&self.hasher, entry.key())
     }
 
     /// An entry at a random place and the slot of its table.
     pub(super) fn random_entry(&mut self) -> Option<(u16, EntryPointer)> {
-        if self.keys == 0 {
-            return None;
-        }
-        // With many tables, begin at a random one and take the first that has keys.
-        let tables = self.tables.len();
-        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
-        let index = (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)?;
+        let index = self.random_table()?;
         let mut state = self.random_state;
         let entry = self.tables[index].random(|| next_random(&mut state));
         self.random_state = state;
         entry.map(|entry| (self.slot_first + index as u16, entry))
     }
 
+    /// Visits up to `count` entries at a random place, with the slot of their table.
+    pub(super) fn sample_entries(&mut self, count: usize, mut visit: impl FnMut(u16, EntryPointer)) {
+        let Some(index) = self.random_table() else { return };
+        let mut state = self.random_state;
+        let slot = self.slot_first + index as u16;
+        self.tables[index].sample(count, || next_random(&mut state), |entry| visit(slot, entry));
+        self.random_state = state;
+    }
+
+    /// The index of a table with keys; with many tables, the first after a random one.
+    fn random_table(&mut self) -> Option<usize> {
+        if self.keys == 0 {
+            return None;
+        }
+        let tables = self.tables.len();
+        let start = if tables == 1 { 0 } else { self.random_bits() as usize % tables };
+        (start..tables).chain(0..start).find(|&index| self.tables[index].len() > 0)
+    }
+
     /// A random number, of the sequence by which keys are chosen.
     pub fn random_bits(&mut self) -> u64 {
         next_random(&mut self.random_state)
+    }
+
+    /// Verifies what holds between calls.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        let (mut keys, mut expiring, mut entry_bytes, mut table_bytes) = (0, 0, 0, 0);
+        for table in &self.tables {
+            table.check_invariants(&self.hasher);
+            table_bytes += table.memory_bytes();
+            table.for_each(|entry| {
+                keys += 1;
+                expiring += usize::from(entry.expires());
+                entry_bytes += entry.memory_bytes();
+            });
+        }
+        assert_eq!((keys, expiring), (self.keys, self.expiring_keys));
+        assert_eq!(table_bytes, self.table_bytes);
+        let dying = self.graveyard.iter().any(|grave| matches!(grave, Grave::Table(_)));
+        assert!(entry_bytes == self.entry_bytes || dying && entry_bytes < self.entry_bytes);
     }
 
     pub(super) fn flush(&mut self) {
@@ -669,7 +728,7 @@ impl Database {
 }
 
 /// SplitMix64: good enough to sample with, one multiplication chain per number.
-fn next_random(state: &mut u64) -> u64 {
+pub(super) fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut bits = *state;
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -399,6 +399,22 @@ impl EntryPointer {
         unsafe { std::slice::from_raw_parts(self.at(self.key_offset()), self.key_length()) }
     }
 
+    /// Whether this is the entry's key. Keys are mostly short, so they are compared here, eight bytes at a
+    /// time, and not by a call.
+    #[inline]
+    pub(super) fn key_is(self, key: &[u8]) -> bool {
+        let own = self.key();
+        if own.len() != key.len() {
+            return false;
+        }
+        let (Some(own_last), Some(key_last)) = (own.last_chunk::<8>(), key.last_chunk::<8>()) else {
+            return own.iter().zip(key).all(|(a, b)| a == b);
+        };
+        let (own_chunks, _) = own.as_chunks::<8>();
+        let (key_chunks, _) = key.as_chunks::<8>();
+        own_last == key_last && own_chunks.iter().zip(key_chunks).all(|(a, b)| a == b)
+    }
+
     #[inline]
     fn payload_offset(self) -> usize {
         self.key_offset() + self.key_length()
@@ -544,10 +560,60 @@ impl EntryPointer {
             self.write_payload(payload);
             return self;
         }
-        let new = EntryPointer::allocate(self.key(), self.deadline(), payload, self.clock());
-        new.set_header(Header { flags: self.header().flags, ..new.header() });
+        let new = self.rebuilt(self.deadline(), payload);
         // SAFETY: by the caller's promise nobody refers to the old block once the slot is written.
         unsafe { self.free() };
+        new
+    }
+
+    /// Gives the entry a new value and a deadline or none, and says where the entry is now.
+    ///
+    /// # Safety
+    /// As for `replace_payload`.
+    pub(super) unsafe fn replace(self, deadline: Option<Deadline>, payload: Payload<'_>) -> EntryPointer {
+        if deadline.is_some() != self.expires() {
+            let new = self.rebuilt(deadline, payload);
+            // SAFETY: by the caller's promise nobody refers to the old block once the slot is written.
+            unsafe { self.free() };
+            return new;
+        }
+        if let Some(deadline) = deadline {
+            // SAFETY: the entry has a deadline, so it has room for one.
+            unsafe { self.write_deadline(deadline) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.replace_payload(payload) }
+    }
+
+    /// Writes a value over that of an entry without a heap block, if both take the same block.
+    #[inline]
+    pub(super) fn overwrite_in_place(self, payload: &Payload<'_>) -> bool {
+        let header = self.header();
+        let fixed = self.payload_offset();
+        let former = match header.form {
+            Form::Int => INTEGER_BYTES,
+            Form::Inline => header.value_length as usize,
+            Form::Heap => return false,
+        };
+        let payload = match *payload {
+            Payload::Int(number) => Payload::Int(number),
+            Payload::Inline(bytes) => Payload::Inline(bytes),
+            Payload::Heap(_) => return false,
+        };
+        let length = payload.len();
+        if length != former && block_bytes(fixed + length) != block_bytes(fixed + former) {
+            return false;
+        }
+        self.set_header(Header { flags: header.flags & !FLAG_RAW, ..header });
+        self.write_payload(payload);
+        true
+    }
+
+    /// Another block with this entry's key, clock and flags.
+    fn rebuilt(self, deadline: Option<Deadline>, payload: Payload<'_>) -> EntryPointer {
+        let new = EntryPointer::allocate(self.key(), deadline, payload, self.clock());
+        let kept = self.header().flags & !FLAG_EXPIRES;
+        new.set_header(Header { flags: new.header().flags | kept, ..new.header() });
         new
     }
 
@@ -564,10 +630,8 @@ impl EntryPointer {
         if deadline.is_none() && !self.expires() {
             return self;
         }
-        let raw = self.raw();
         let payload = self.take_payload();
-        let new = EntryPointer::allocate(self.key(), deadline, payload, self.clock());
-        new.set_raw(raw);
+        let new = self.rebuilt(deadline, payload);
         // SAFETY: by the caller's promise nobody refers to the old block; its heap block has moved over.
         unsafe { self.free_shell() };
         new

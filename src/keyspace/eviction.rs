@@ -228,8 +228,10 @@ impl Keyspace {
                 Some((deadline, index, hash, slot))
             })
             .min();
-        let Some((_, index, hash, slot)) = soonest else { return false };
-        self.database(index).evict_hash(hash, slot)
+        match soonest {
+            Some((_, index, hash, slot)) => self.database(index).evict_hash(hash, slot),
+            None => self.evict_any(EvictionPolicy::VolatileTtl),
+        }
     }
 
     /// Evicts the best candidate by LRU or LFU.

@@ -6,7 +6,7 @@
 //!   level 0   512 buckets of one tick (128 ms)        the next 65 s
 //!   level 1   512 buckets of 512 ticks (65.5 s)       the next 9.3 h
 //!   level 2   512 buckets of 2^18 ticks (9.3 h)       the next 199 d
-//!   level 3    32 buckets of 2^27 ticks (199 d)       17 years; beyond, the last bucket
+//!   level 3    32 buckets of 2^27 ticks (199 d)       8.7 years; later deadlines come up then, too
 //!
 //!   record   | hash, bits 31..64 | generation | slot, 14 bits | hash, bits 0..16 |
 //! ```
@@ -15,7 +15,8 @@
 //! tick has passed, the records of its bucket are due. Both happen one record at a time ([`Wheel::next`]),
 //! so a bucket of ten million records holds nobody up.
 //!
-//! **What makes it cheap is laziness.** An entry holds the tick at which it is registered. Extending a
+//! **What makes it cheap is laziness.** An entry holds the tick at which it is registered (the low 32 bits,
+//! which is enough, since it is less than 2^31 ahead). Extending a
 //! deadline changes the entry only: when the record comes up, the entry says "later" and is registered
 //! anew. Shortening adds a record at the earlier tick; the former record finds, when it comes up, that the
 //! entry is registered elsewhere, and is dropped. Removing a key leaves its record to the same fate.
@@ -37,6 +38,10 @@ const LEVELS: usize = 4;
 /// Ticks per bucket of each level, as a power of two.
 const LEVEL_SHIFTS: [u32; LEVELS] = [0, 9, 18, 27];
 const LEVEL_BUCKETS: [usize; LEVELS] = [512, 512, 512, 32];
+/// How far ahead a record is registered at most.
+const HORIZON_TICKS: u64 = (1 << 31) - 1;
+const GROUP_BUCKETS: usize = u64::BITS as usize;
+const GROUPS: usize = 512 / GROUP_BUCKETS;
 const CHUNK_RECORDS: usize = 512;
 /// Records that may be stale before a sweep is worth it, in addition to as many as are live.
 const STALE_RECORDS_MAX: usize = 1024;
@@ -127,28 +132,28 @@ impl Bucket {
     }
 }
 
-/// Which buckets of a level hold records.
+/// Which buckets of a level hold records, a bit each.
 #[derive(Default)]
-struct Occupied([u64; 8]);
+struct Occupied([u64; GROUPS]);
 
 impl Occupied {
     fn set(&mut self, index: usize) {
-        self.0[index / 64] |= 1 << (index % 64);
+        self.0[index / GROUP_BUCKETS] |= 1 << (index % GROUP_BUCKETS);
     }
 
     fn clear(&mut self, index: usize) {
-        self.0[index / 64] &= !(1 << (index % 64));
+        self.0[index / GROUP_BUCKETS] &= !(1 << (index % GROUP_BUCKETS));
     }
 
     /// The first from `index` on, not wrapping around.
     fn first_from(&self, index: usize) -> Option<usize> {
-        let mut word = index / 64;
-        let mut bits = self.0.get(word)? & (u64::MAX << (index % 64));
+        let mut word = index / GROUP_BUCKETS;
+        let mut bits = self.0.get(word)? & (u64::MAX << (index % GROUP_BUCKETS));
         while bits == 0 {
             word += 1;
             bits = *self.0.get(word)?;
         }
-        Some(word * 64 + bits.trailing_zeros() as usize)
+        Some(word * GROUP_BUCKETS + bits.trailing_zeros() as usize)
     }
 }
 
@@ -158,6 +163,8 @@ struct Level {
     buckets: Vec<Bucket>,
     occupied: Occupied,
     records: usize,
+    /// Records of each 64 buckets, so that the n-th of all is found quickly.
+    group_records: [usize; GROUPS],
 }
 
 impl Level {
@@ -168,6 +175,7 @@ impl Level {
         self.buckets[index].push(record);
         self.occupied.set(index);
         self.records += 1;
+        self.group_records[index / GROUP_BUCKETS] += 1;
     }
 
     fn pop(&mut self, index: usize) -> Option<Record> {
@@ -189,6 +197,7 @@ impl Level {
 
     fn forget(&mut self, index: usize, records: usize) {
         self.records -= records;
+        self.group_records[index / GROUP_BUCKETS] -= records;
         if self.buckets.get(index).is_none_or(|bucket| bucket.len() == 0) {
             self.occupied.clear(index);
         }
@@ -199,7 +208,7 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// The tick has passed: expire the key, or register it anew if its deadline is later.
-    Due { record: Record, tick: u32 },
+    Due { record: Record, tick: u64 },
     /// The record is to be placed again where its entry is registered, or dropped if stale.
     Move(Record),
 }
@@ -217,7 +226,7 @@ pub(super) struct Wheel {
     /// Unix milliseconds at which tick 0 begins.
     epoch_unix_ms: i64,
     /// All ticks before this one have been dealt with.
-    current: u32,
+    current: u64,
     levels: [Level; LEVELS],
     /// The generation of new records.
     generation: bool,
@@ -253,29 +262,34 @@ impl Wheel {
         self.generation
     }
 
-    fn tick_at(&self, unix_ms: i64) -> u32 {
-        let ticks = unix_ms.saturating_sub(self.epoch_unix_ms) >> TICK_SHIFT;
-        ticks.clamp(0, u32::MAX as i64) as u32
+    fn tick_at(&self, unix_ms: i64) -> u64 {
+        (unix_ms.saturating_sub(self.epoch_unix_ms).max(0) >> TICK_SHIFT) as u64
     }
 
     /// The tick at which a deadline would be registered now.
-    pub(super) fn tick_of(&self, deadline_unix_ms: i64) -> u32 {
-        self.tick_at(deadline_unix_ms).max(self.current)
+    pub(super) fn tick_of(&self, deadline_unix_ms: i64) -> u64 {
+        self.tick_at(deadline_unix_ms).clamp(self.current, self.current + HORIZON_TICKS)
+    }
+
+    /// The tick of which an entry holds the low bits; the current one if it has passed.
+    pub(super) fn tick_held(&self, low_bits: u32) -> u64 {
+        let ahead = low_bits.wrapping_sub(self.current as u32) as u64;
+        if ahead > HORIZON_TICKS { self.current } else { self.current + ahead }
     }
 
     /// Puts a record where it comes up at `tick`, or now if that has passed, in the generation of today.
     /// Returns the tick that the entry is to hold; the caller gives the entry the generation as well.
-    pub(super) fn place(&mut self, record: Record, tick: u32) -> u32 {
+    pub(super) fn place(&mut self, record: Record, tick: u64) -> u32 {
         let tick = tick.max(self.current);
         let level = (0..LEVELS - 1)
             .find(|&level| {
                 let shift = LEVEL_SHIFTS[level];
-                ((tick >> shift) - (self.current >> shift)) < LEVEL_BUCKETS[level] as u32
+                ((tick >> shift) - (self.current >> shift)) < LEVEL_BUCKETS[level] as u64
             })
             .unwrap_or(LEVELS - 1);
         let bucket = (tick >> LEVEL_SHIFTS[level]) as usize % LEVEL_BUCKETS[level];
         self.levels[level].push(bucket, record.with_generation(self.generation), LEVEL_BUCKETS[level]);
-        tick
+        tick as u32
     }
 
     /// The next record to judge. None when all ticks that have passed are dealt with and no sweep is on.
@@ -302,19 +316,15 @@ impl Wheel {
     }
 
     /// The next tick that may have something to do; there is nothing at `current`.
-    fn next_tick(&self) -> u32 {
-        let after =
-            |shift: u32| ((self.current >> shift) + 1).checked_shl(shift).filter(|&tick| tick > self.current);
+    fn next_tick(&self) -> u64 {
+        let after = |shift: u32| ((self.current >> shift) + 1) << shift;
         if self.levels[0].records > 0 {
             let bucket = self.current as usize % LEVEL_BUCKETS[0];
-            let ahead = self.levels[0]
-                .occupied
-                .first_from(bucket + 1)
-                .map(|next| self.current + (next - bucket) as u32);
-            return ahead.or(after(LEVEL_SHIFTS[1])).unwrap_or(u32::MAX);
+            let ahead = self.levels[0].occupied.first_from(bucket + 1);
+            return ahead.map_or(after(LEVEL_SHIFTS[1]), |next| self.current + (next - bucket) as u64);
         }
         let level = (1..LEVELS).find(|&level| self.levels[level].records > 0);
-        level.and_then(|level| after(LEVEL_SHIFTS[level])).unwrap_or(u32::MAX)
+        level.map_or(u64::MAX, |level| after(LEVEL_SHIFTS[level]))
     }
 
     /// Begins a sweep if records far outnumber the keys with a deadline.
@@ -352,12 +362,17 @@ impl Wheel {
             return None;
         }
         let mut nth = (random % total as u64) as usize;
-        for (level, Level { buckets, occupied, records }) in self.levels.iter().enumerate() {
+        for (level, Level { buckets, occupied, records, group_records }) in self.levels.iter().enumerate() {
             if nth >= *records {
                 nth -= records;
                 continue;
             }
-            let mut from = 0;
+            let mut group = 0;
+            while nth >= group_records[group] {
+                nth -= group_records[group];
+                group += 1;
+            }
+            let mut from = group * GROUP_BUCKETS;
             while let Some(bucket) = occupied.first_from(from) {
                 let records = buckets[bucket].len();
                 if nth < records {

@@ -21,6 +21,8 @@ mod string_mut;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_expiry;
 mod upkeep;
 
 pub use database::{Database, Key, Moved};
@@ -77,6 +79,8 @@ pub struct Keyspace {
     context: Context,
     /// Candidates for eviction.
     pool: Pool,
+    /// The database with which the last step began.
+    step_first: usize,
 }
 
 impl Keyspace {
@@ -90,12 +94,13 @@ impl Keyspace {
             slots,
             context,
             pool: Pool::default(),
+            step_first: 0,
         }
     }
 
     #[inline]
     pub fn hash_of(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
+        table::hash_key(&self.hasher, key)
     }
 
     /// The key with its hash, and with its slot where that is needed.
@@ -204,11 +209,16 @@ impl Keyspace {
 
     /// One bounded slice of background work. Returns whether work is left that could be done now.
     pub fn step(&mut self, budget: Budget) -> bool {
-        let share = Budget((budget.0 / self.databases.len().max(1)).max(1));
-        let mut left = false;
-        for index in 0..self.databases.len() {
-            left |= self.database(index).step(share);
+        // Each call begins with another database, so that a long backlog in one does not starve the rest.
+        let databases = self.databases.len();
+        self.step_first = (self.step_first + 1) % databases.max(1);
+        let mut left = budget;
+        for nth in 0..databases {
+            left = self.database((self.step_first + nth) % databases).step(left);
+            if left.0 == 0 {
+                return true;
+            }
         }
-        left
+        false
     }
 }

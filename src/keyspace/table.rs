@@ -1,10 +1,12 @@
 //! The table from keys to entries: extendible hashing over small segments.
 //!
-//! A 64-bit hash is used from both ends. Its top bits choose a segment through a directory; its low 16 bits,
-//! the tag, choose the place within the segment and stand in the slot beside the entry's address.
+//! A 64-bit hash is used from both ends. Its top half becomes a position, whose top bits choose a segment
+//! through a directory; its low 16 bits, the tag, choose the place within the segment and stand in the slot
+//! beside the entry's address.
 //!
 //! ```text
-//!   hash   |  directory index (top `depth` bits)  |      ...      |  tag (low 16 bits)  |
+//!   hash       |  position's half (bits 32..64)       |      ...      |  tag (low 16 bits)  |
+//!   position   |  directory index (top `depth` bits)  |
 //!
 //!   directory      segment: one block of 2 to 64 lines of 64 bytes
 //!   +---+        +------------------------------------------+
@@ -32,31 +34,35 @@
 //! that splits beyond that gets a directory of its own below it. So no step of growth touches more than one
 //! segment's 441 entries, or copies more than half a megabyte of directory.
 //!
+//! **Positions are skewed on purpose.** Were they uniform as hashes are, all segments would be equally full,
+//! grow from one size to the next and split within the same few per cent of the table's growth; every
+//! allocator then sits on half-empty pages of the former size, some 10 % of all memory at times, and inserts
+//! slow down in waves. [`position_of`] makes one end of the table twice as dense as the other, evenly on a
+//! logarithmic scale, so that at any time all sizes are in use, each reuses what others free, and one insert
+//! in some 55 grows a segment, always.
+//!
 //! **Shrinking** is the reverse with some slack: a segment below half load is rebuilt smaller, two small
 //! buddies merge (slots only again), a directory none of whose entries needs its last bit is halved.
 //!
-//! **Order.** The table is ordered by (hash prefix, tag), whatever the sizes of segments: tags do not change
+//! **Order.** The table is ordered by (position's prefix, tag), whatever the sizes of segments: tags do not change
 //! when segments are rebuilt. A scan cursor is a place in that order; see [`Table::scan`].
 //!
 //! What this does not do: it knows keys only through their entries, and neither time nor values.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+mod directory;
+mod dying;
+mod segment;
+
+use std::hash::{BuildHasher, Hasher};
 
 use ahash::RandomState;
 
+use self::directory::Directory;
+pub(super) use self::dying::DyingTable;
+pub(super) use self::segment::Place;
+use self::segment::{BUCKET_SLOTS, BUCKETS_MAX, Node, SEGMENT_BUCKETS, Segment, entry_of, slot_of};
 use super::entry::EntryPointer;
 
-const LINE_BYTES: usize = 64;
-const BUCKET_SLOTS: usize = 8;
-const TAG_SHIFT: u32 = 48;
-const TAG_MASK: u64 = 0xFFFF << TAG_SHIFT;
-const DISTANCE_MASK: u64 = 7;
-const DISTANCE_MAX: usize = 7;
-const ADDRESS_MASK: u64 = !(TAG_MASK | DISTANCE_MASK);
-
-/// The numbers of buckets that a segment may have: with the header 2, 3, 4 ... 64 lines.
-const SEGMENT_BUCKETS: [usize; 18] = [1, 2, 3, 4, 5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63];
-const BUCKETS_MAX: usize = 63;
 /// The size of the two halves of a split segment.
 const SPLIT_BUCKETS: usize = 39;
 /// Entries per bucket above which a segment grows.
@@ -70,424 +76,14 @@ const MERGE_ENTRIES_MAX: usize = 190;
 /// While a small segment loses entries, one deletion in so many looks whether its buddy is small too.
 const MERGE_EVERY: usize = 8;
 
-/// A directory of this width does not double any more; its entries get directories of their own.
-const DIRECTORY_WIDTH_MAX: u32 = 16;
+/// A directory of this width does not double any more; its entries get directories of their own. In tests
+/// it is small, so that they meet directories below directories.
+const DIRECTORY_WIDTH_MAX: u32 = if cfg!(test) { 3 } else { 16 };
 /// The deepest local depth, so that a scan cursor has room for the prefix.
 const DEPTH_MAX: u32 = 31;
 
 /// A scan cursor takes this many bits: 32 of prefix and 16 of tag. The bits above are the caller's.
 pub const SCAN_CURSOR_BITS: u32 = 48;
-
-/// How far ahead of its use an entry is prefetched when many are visited.
-const PREFETCH_AHEAD: usize = 12;
-
-#[inline]
-pub(super) fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch has no effect on memory, whatever the address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
-/// A bucket: one cache line, packed from the front, 0 for an empty slot.
-#[repr(C, align(64))]
-struct Bucket([u64; BUCKET_SLOTS]);
-
-/// The first line of a segment.
-#[repr(C, align(64))]
-struct SegmentHeader {
-    entries: u32,
-}
-
-/// What a directory's entry (or the root) refers to: nothing, a segment or a directory.
-///
-/// ```text
-///   segment:    | depth, bits 54..59 | buckets, bits 48..54 | address, 64-byte aligned |
-///   directory:  |                    | width,   bits 48..54 | address, 64-byte aligned | 1
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Node(u64);
-
-impl Node {
-    const EMPTY: Node = Node(0);
-    const DIRECTORY: u64 = 1;
-    const NODE_ADDRESS_MASK: u64 = (1 << 48) - 64;
-
-    #[inline]
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline]
-    fn is_directory(self) -> bool {
-        self.0 & Node::DIRECTORY != 0
-    }
-
-    #[inline]
-    fn as_directory(self) -> Option<Directory> {
-        self.is_directory().then_some(Directory(self))
-    }
-
-    #[inline]
-    fn as_segment(self) -> Option<Segment> {
-        if self.is_directory() || self.is_empty() { None } else { Some(Segment(self)) }
-    }
-
-    #[inline]
-    fn address(self) -> *mut u8 {
-        std::ptr::with_exposed_provenance_mut((self.0 & Node::NODE_ADDRESS_MASK) as usize)
-    }
-
-    fn allocate(bytes: usize, tag: u64) -> Node {
-        let layout = Node::layout(bytes);
-        // SAFETY: no caller asks for 0 bytes.
-        let block = unsafe { alloc_zeroed(layout) };
-        if block.is_null() {
-            handle_alloc_error(layout);
-        }
-        let address = block.expose_provenance() as u64;
-        assert!(address >> TAG_SHIFT == 0, "an address beyond 48 bits does not fit a node");
-        Node(address | tag)
-    }
-
-    fn layout(bytes: usize) -> Layout {
-        match Layout::from_size_align(bytes, LINE_BYTES) {
-            Ok(layout) => layout,
-            Err(_) => unreachable!("segments and directories are below a megabyte"),
-        }
-    }
-}
-
-/// A segment, not null. Freed only by [`Segment::free`], by the table that owns it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Segment(Node);
-
-impl Segment {
-    const BUCKETS_SHIFT: u32 = 48;
-    const DEPTH_SHIFT: u32 = 54;
-
-    fn allocate(buckets: usize, depth: u32) -> Segment {
-        let tag = (buckets as u64) << Segment::BUCKETS_SHIFT | (depth as u64) << Segment::DEPTH_SHIFT;
-        Segment(Node::allocate(Segment::bytes_of(buckets), tag))
-    }
-
-    /// # Safety
-    /// No node refers to the segment any more. Its entries are not freed.
-    unsafe fn free(self) {
-        // SAFETY: allocated with this layout in `allocate`.
-        unsafe { dealloc(self.0.address(), Node::layout(self.bytes())) }
-    }
-
-    const fn bytes_of(buckets: usize) -> usize {
-        (buckets + 1) * LINE_BYTES
-    }
-
-    fn bytes(self) -> usize {
-        Segment::bytes_of(self.buckets())
-    }
-
-    #[inline]
-    fn buckets(self) -> usize {
-        (self.0.0 >> Segment::BUCKETS_SHIFT & 0x3F) as usize
-    }
-
-    #[inline]
-    fn depth(self) -> u32 {
-        (self.0.0 >> Segment::DEPTH_SHIFT & 0x1F) as u32
-    }
-
-    #[inline]
-    fn entries(self) -> usize {
-        // SAFETY: every segment begins with a header.
-        unsafe { (*self.0.address().cast::<SegmentHeader>()).entries as usize }
-    }
-
-    #[inline]
-    fn set_entries(self, entries: usize) {
-        // SAFETY: as above; the table is borrowed mutably by whoever changes a segment.
-        unsafe { (*self.0.address().cast::<SegmentHeader>()).entries = entries as u32 }
-    }
-
-    #[inline]
-    fn home(self, tag: u16) -> usize {
-        (tag as usize * self.buckets()) >> 16
-    }
-
-    #[inline]
-    fn bucket(self, index: usize) -> *mut Bucket {
-        debug_assert!(index < self.buckets());
-        self.0.address().wrapping_add((index + 1) * LINE_BYTES).cast()
-    }
-
-    #[inline]
-    fn after(self, index: usize) -> usize {
-        if index + 1 == self.buckets() { 0 } else { index + 1 }
-    }
-
-    /// The slots of a bucket. The reference is used before anything else touches the segment.
-    #[inline]
-    fn slots<'a>(self, index: usize) -> &'a mut [u64; BUCKET_SLOTS] {
-        // SAFETY: `index` is below the number of buckets; callers hold one such reference at a time.
-        unsafe { &mut (*self.bucket(index)).0 }
-    }
-
-    #[inline]
-    fn slot(self, index: usize, position: usize) -> u64 {
-        // SAFETY: as for `slots`, and `position` is below 8.
-        unsafe { self.bucket(index).cast::<u64>().add(position).read() }
-    }
-
-    /// Looks for a slot with this hash's tag whose entry `matches`.
-    #[inline]
-    fn find(self, hash: u64, mut matches: impl FnMut(EntryPointer) -> bool) -> Option<Place> {
-        let tag = hash << TAG_SHIFT;
-        let mut index = self.home(hash as u16);
-        for distance in 0..=DISTANCE_MAX as u64 {
-            let wanted = tag | distance;
-            for position in 0..BUCKET_SLOTS {
-                let slot = self.slot(index, position);
-                if slot & (TAG_MASK | DISTANCE_MASK) == wanted && slot != 0 && matches(entry_of(slot)) {
-                    return Some(Place { segment: self, bucket: index as u8, position: position as u8 });
-                }
-            }
-            if self.slot(index, BUCKET_SLOTS - 1) == 0 {
-                return None;
-            }
-            index = self.after(index);
-        }
-        None
-    }
-
-    /// Puts a slot into the first bucket with room, unless that is too far from its home.
-    #[inline]
-    fn place(self, slot: u64) -> bool {
-        let mut index = self.home((slot >> TAG_SHIFT) as u16);
-        for distance in 0..=DISTANCE_MAX.min(self.buckets() - 1) as u64 {
-            let slots = self.slots(index);
-            if slots[BUCKET_SLOTS - 1] == 0 {
-                let free = slots.iter().position(|&slot| slot == 0).unwrap_or(BUCKET_SLOTS - 1);
-                slots[free] = slot & !DISTANCE_MASK | distance;
-                return true;
-            }
-            index = self.after(index);
-        }
-        false
-    }
-
-    /// Takes a slot out and closes the gap that it leaves in a run of full buckets.
-    fn take(self, bucket: usize, position: usize) {
-        let (mut hole, mut position) = (bucket, position);
-        loop {
-            let slots = self.slots(hole);
-            let was_full = slots[BUCKET_SLOTS - 1] != 0;
-            let last = slots.iter().rposition(|&slot| slot != 0).unwrap_or(position);
-            slots[position] = slots[last];
-            slots[last] = 0;
-            if !was_full {
-                return;
-            }
-            let Some((from, at, distance)) = self.reaching_back(hole) else { return };
-            let slot = self.slot(from, at);
-            self.slots(hole)[BUCKET_SLOTS - 1] = slot - distance;
-            (hole, position) = (from, at);
-        }
-    }
-
-    /// A slot in a bucket after `hole` that may move into it: (bucket, position, how far it moves).
-    fn reaching_back(self, hole: usize) -> Option<(usize, usize, u64)> {
-        let mut index = hole;
-        for distance in 1..=DISTANCE_MAX.min(self.buckets() - 1) as u64 {
-            index = self.after(index);
-            let slots = self.slots(index);
-            let found = slots.iter().position(|&slot| slot != 0 && slot & DISTANCE_MASK >= distance);
-            if let Some(position) = found {
-                return Some((index, position, distance));
-            }
-            if slots[BUCKET_SLOTS - 1] == 0 {
-                return None;
-            }
-        }
-        None
-    }
-
-    fn for_each_slot(self, mut visit: impl FnMut(u64)) {
-        for index in 0..self.buckets() {
-            for position in 0..BUCKET_SLOTS {
-                match self.slot(index, position) {
-                    0 => break,
-                    slot => visit(slot),
-                }
-            }
-        }
-    }
-
-    /// Copies all slots of this segment into `to`; false if one does not fit.
-    fn copy_into(self, to: Segment) -> bool {
-        let mut fits = true;
-        self.for_each_slot(|slot| fits = fits && to.place(slot));
-        to.set_entries(to.entries() + self.entries());
-        fits
-    }
-
-    /// Visits the entries in an order that lets their cache lines arrive before they are needed.
-    fn for_each_entry_prefetched(self, mut visit: impl FnMut(u64, EntryPointer)) {
-        let mut ahead = [0u64; PREFETCH_AHEAD];
-        let mut turn = 0;
-        self.for_each_slot(|slot| {
-            let entry = entry_of(slot);
-            prefetch(entry_address(entry));
-            let before = std::mem::replace(&mut ahead[turn], slot);
-            turn = (turn + 1) % PREFETCH_AHEAD;
-            if before != 0 {
-                visit(before, entry_of(before));
-            }
-        });
-        for slot in ahead {
-            if slot != 0 {
-                visit(slot, entry_of(slot));
-            }
-        }
-    }
-}
-
-#[inline]
-fn entry_of(slot: u64) -> EntryPointer {
-    // SAFETY: a slot that is not 0 holds the address of an entry which lives as long as the slot.
-    unsafe { EntryPointer::from_address(slot & ADDRESS_MASK) }
-}
-
-#[inline]
-fn entry_address(entry: EntryPointer) -> *const u8 {
-    std::ptr::with_exposed_provenance(entry.address() as usize)
-}
-
-/// A directory, not null: a line that counts, then 2^width nodes.
-#[derive(Clone, Copy)]
-struct Directory(Node);
-
-/// The line before a directory's nodes.
-#[repr(C, align(64))]
-struct DirectoryHeader {
-    /// Entries that need the directory's full width: deepest segments, and directories below.
-    deepest: u32,
-}
-
-impl Directory {
-    const WIDTH_SHIFT: u32 = 48;
-
-    fn allocate(width: u32) -> Directory {
-        let tag = (width as u64) << Directory::WIDTH_SHIFT | Node::DIRECTORY;
-        Directory(Node::allocate(Directory::bytes_of(width), tag))
-    }
-
-    /// # Safety
-    /// No node refers to the directory any more. What its entries refer to is not freed.
-    unsafe fn free(self) {
-        // SAFETY: allocated with this layout in `allocate`.
-        unsafe { dealloc(self.0.address(), Node::layout(self.bytes())) }
-    }
-
-    const fn bytes_of(width: u32) -> usize {
-        LINE_BYTES + (8 << width)
-    }
-
-    fn bytes(self) -> usize {
-        Directory::bytes_of(self.width())
-    }
-
-    #[inline]
-    fn width(self) -> u32 {
-        (self.0.0 >> Directory::WIDTH_SHIFT & 0x3F) as u32
-    }
-
-    fn len(self) -> usize {
-        1 << self.width()
-    }
-
-    /// Index of the entry for a hash whose top `base` bits were used above.
-    #[inline]
-    fn index(self, hash: u64, base: u32) -> usize {
-        ((hash << base) >> (64 - self.width())) as usize
-    }
-
-    #[inline]
-    fn link(self, index: usize) -> *mut Node {
-        debug_assert!(index < self.len());
-        self.0.address().wrapping_add(LINE_BYTES + index * 8).cast()
-    }
-
-    #[inline]
-    fn get(self, index: usize) -> Node {
-        // SAFETY: `index` is below 2^width.
-        unsafe { self.link(index).read() }
-    }
-
-    fn fill(self, from: usize, count: usize, node: Node) {
-        for index in from..from + count {
-            // SAFETY: callers pass a range below 2^width, and the table is borrowed mutably.
-            unsafe { self.link(index).write(node) }
-        }
-    }
-
-    fn deepest(self) -> usize {
-        // SAFETY: every directory begins with its header.
-        unsafe { (*self.0.address().cast::<DirectoryHeader>()).deepest as usize }
-    }
-
-    fn set_deepest(self, deepest: usize) {
-        // SAFETY: as above, and the table is borrowed mutably.
-        unsafe { (*self.0.address().cast::<DirectoryHeader>()).deepest = deepest as u32 }
-    }
-
-    /// A directory of two entries.
-    fn pair(halves: [Segment; 2]) -> Directory {
-        let directory = Directory::allocate(1);
-        directory.fill(0, 1, halves[0].0);
-        directory.fill(1, 1, halves[1].0);
-        directory.set_deepest(2);
-        directory
-    }
-
-    /// A new directory of twice the width. No directory lies below one of less than the full width, so none
-    /// of its entries needs the new bit.
-    fn doubled(self) -> Directory {
-        let doubled = Directory::allocate(self.width() + 1);
-        for index in 0..self.len() {
-            doubled.fill(2 * index, 2, self.get(index));
-        }
-        doubled
-    }
-
-    /// Number of entries that one segment of local depth `depth` takes.
-    fn span(self, base: u32, depth: u32) -> usize {
-        1 << (base + self.width() - depth)
-    }
-}
-
-/// Where an entry stands. Valid until the table next inserts or removes.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    segment: Segment,
-    bucket: u8,
-    position: u8,
-}
-
-impl Place {
-    #[inline]
-    pub(super) fn entry(self) -> EntryPointer {
-        entry_of(self.segment.slot(self.bucket as usize, self.position as usize))
-    }
-
-    /// Writes the address of the entry that takes the former one's place: the same key in another block.
-    #[inline]
-    pub(super) fn set_entry(self, entry: EntryPointer) {
-        let slot = &mut self.segment.slots(self.bucket as usize)[self.position as usize];
-        *slot = *slot & !ADDRESS_MASK | entry.address();
-    }
-}
 
 /// The innermost directory on the way to a segment.
 struct Innermost {
@@ -523,10 +119,16 @@ impl Table {
     /// The segment for a hash: none only if the table is empty.
     #[inline]
     fn locate(&self, hash: u64) -> Option<Segment> {
+        self.segment_at(position_of(hash))
+    }
+
+    /// The segment for a position: none only if the table is empty.
+    #[inline]
+    fn segment_at(&self, position: u64) -> Option<Segment> {
         let mut node = self.root;
         let mut base = 0;
-        while let Some(directory) = node.as_directory() {
-            node = directory.get(directory.index(hash, base));
+        while let Some(directory) = Directory::of(node) {
+            node = directory.get(directory.index(position, base));
             base += directory.width();
         }
         node.as_segment()
@@ -535,7 +137,7 @@ impl Table {
     /// The place of the entry with this key.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        self.locate(hash)?.find(hash, |entry| entry.key() == key)
+        self.locate(hash)?.find(hash, |entry| entry.key_is(key))
     }
 
     /// The place of the first entry with this hash's tag and prefix that `matches`.
@@ -547,27 +149,22 @@ impl Table {
     #[inline]
     pub(super) fn prefetch_bucket(&self, hash: u64) {
         if let Some(segment) = self.locate(hash) {
-            prefetch(segment.bucket(segment.home(hash as u16)).cast());
+            segment.prefetch_bucket(hash);
         }
     }
 
     /// Second stage: reads the bucket and asks for the entries whose tag matches.
     #[inline]
     pub(super) fn prefetch_entry(&self, hash: u64) {
-        let Some(segment) = self.locate(hash) else { return };
-        let home = segment.home(hash as u16);
-        for position in 0..BUCKET_SLOTS {
-            let slot = segment.slot(home, position);
-            if slot & (TAG_MASK | DISTANCE_MASK) == hash << TAG_SHIFT {
-                prefetch(std::ptr::with_exposed_provenance((slot & ADDRESS_MASK) as usize));
-            }
+        if let Some(segment) = self.locate(hash) {
+            segment.prefetch_entry(hash);
         }
     }
 
     /// Adds an entry whose key is not in the table.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, entry: EntryPointer, hasher: &RandomState) {
-        let slot = hash << TAG_SHIFT | entry.address();
+        let slot = slot_of(hash, entry);
         loop {
             if let Some(segment) = self.locate(hash) {
                 let entries = segment.entries();
@@ -577,7 +174,7 @@ impl Table {
                     return;
                 }
             }
-            self.grow(hash, hasher);
+            self.grow(position_of(hash), hasher);
         }
     }
 
@@ -591,32 +188,32 @@ impl Table {
         segment.set_entries(entries);
         self.len -= 1;
         if entries < SPARSE * segment.buckets() {
-            self.shrink(hash, segment);
+            self.shrink(position_of(hash), segment);
         }
         entry
     }
 
-    /// Makes room in the segment for `hash`: a larger segment or two.
+    /// Makes room in the segment for `position`: a larger segment or two.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, hash: u64, hasher: &RandomState) {
-        let Some(old) = self.locate(hash) else {
+    fn grow(&mut self, position: u64, hasher: &RandomState) {
+        let Some(old) = self.segment_at(position) else {
             self.root = Segment::allocate(SEGMENT_BUCKETS[0], 0).0;
             self.bytes += Segment::bytes_of(SEGMENT_BUCKETS[0]);
             return;
         };
-        if !self.resize(hash, old, old.buckets() + 1, BUCKETS_MAX) {
-            self.split(hash, old, hasher);
+        if !self.resize(position, old, old.buckets() + 1, BUCKETS_MAX) {
+            self.split(position, old, hasher);
         }
     }
 
     /// Rebuilds a segment with at least `least` and at most `most` buckets; nothing happens if the slots
     /// do not fit within their distance.
-    fn resize(&mut self, hash: u64, old: Segment, least: usize, most: usize) -> bool {
+    fn resize(&mut self, position: u64, old: Segment, least: usize, most: usize) -> bool {
         for buckets in SEGMENT_BUCKETS.into_iter().filter(|buckets| (least..=most).contains(buckets)) {
             let new = Segment::allocate(buckets, old.depth());
             if old.copy_into(new) {
-                self.replace(hash, new);
+                self.replace(position, new);
                 self.bytes += new.bytes();
                 self.bytes -= old.bytes();
                 // SAFETY: `replace` wrote over every node that referred to the old segment.
@@ -629,12 +226,12 @@ impl Table {
         false
     }
 
-    /// Finds the innermost directory for a hash.
-    fn innermost(&mut self, hash: u64) -> Innermost {
+    /// Finds the innermost directory for a position.
+    fn innermost(&mut self, position: u64) -> Innermost {
         let mut at = Innermost { link: &mut self.root, base: 0 };
         let mut node = self.root;
-        while let Some(directory) = node.as_directory() {
-            let index = directory.index(hash, at.base);
+        while let Some(directory) = Directory::of(node) {
+            let index = directory.index(position, at.base);
             node = directory.get(index);
             if node.is_directory() {
                 at = Innermost { link: directory.link(index), base: at.base + directory.width() };
@@ -643,29 +240,33 @@ impl Table {
         at
     }
 
-    /// Lets every node that refers to the segment for `hash` refer to `new`, which has its depth or one less.
-    fn replace(&mut self, hash: u64, new: Segment) {
-        let Innermost { link, base } = self.innermost(hash);
+    /// Lets every node that refers to the segment for `position` refer to `new`, which has its depth or one less.
+    fn replace(&mut self, position: u64, new: Segment) {
+        let Innermost { link, base } = self.innermost(position);
         // SAFETY: `link` points to the root or into a live directory of this table.
-        match unsafe { link.read() }.as_directory() {
+        match Directory::of(unsafe { link.read() }) {
             // SAFETY: the same link.
             None => unsafe { link.write(new.0) },
             Some(directory) => {
                 let span = directory.span(base, new.depth());
-                directory.fill(directory.index(hash, base) & !(span - 1), span, new.0);
+                directory.fill(directory.index(position, base) & !(span - 1), span, new.0);
             }
         }
     }
 
-    /// Splits a full segment by the next bit of the hash.
-    fn split(&mut self, hash: u64, old: Segment, hasher: &RandomState) {
+    /// Splits a full segment by the next bit of the position.
+    fn split(&mut self, position: u64, old: Segment, hasher: &RandomState) {
         let depth = old.depth() + 1;
         assert!(depth <= DEPTH_MAX, "more than 441 keys share 31 bits of their hash and many their tags");
         let mut halves = [Segment::allocate(SPLIT_BUCKETS, depth), Segment::allocate(SPLIT_BUCKETS, depth)];
+        let half_of = |entry: EntryPointer| {
+            let position = position_of(hash_key(hasher, entry.key()));
+            (position >> (64 - depth) & 1) as usize
+        };
         let mut counts = [0, 0];
         let mut overflow = false;
         old.for_each_entry_prefetched(|slot, entry| {
-            let half = (hasher.hash_one(entry.key()) >> (64 - depth) & 1) as usize;
+            let half = half_of(entry);
             counts[half] += 1;
             overflow |= !halves[half].place(slot);
         });
@@ -677,7 +278,7 @@ impl Table {
                 *half = Segment::allocate(BUCKETS_MAX, depth);
             }
             old.for_each_slot(|slot| {
-                let half = (hasher.hash_one(entry_of(slot).key()) >> (64 - depth) & 1) as usize;
+                let half = half_of(entry_of(slot));
                 assert!(halves[half].place(slot), "a part of a segment fits a segment of the same size");
             });
         }
@@ -685,17 +286,17 @@ impl Table {
             half.set_entries(count);
             self.bytes += half.bytes();
         }
-        self.link_halves(hash, depth, halves);
+        self.link_halves(position, depth, halves);
         self.bytes -= old.bytes();
         // SAFETY: `link_halves` wrote over every node that referred to the old segment.
         unsafe { old.free() };
     }
 
-    /// Puts two halves in the place of the segment for `hash`, deepening the directory if needed.
-    fn link_halves(&mut self, hash: u64, depth: u32, halves: [Segment; 2]) {
-        let Innermost { link, base } = self.innermost(hash);
+    /// Puts two halves in the place of the segment for `position`, deepening the directory if needed.
+    fn link_halves(&mut self, position: u64, depth: u32, halves: [Segment; 2]) {
+        let Innermost { link, base } = self.innermost(position);
         // SAFETY: `link` points to the root or into a live directory of this table.
-        let Some(mut directory) = (unsafe { link.read() }).as_directory() else {
+        let Some(mut directory) = Directory::of(unsafe { link.read() }) else {
             let directory = Directory::pair(halves);
             self.bytes += directory.bytes();
             // SAFETY: the same link.
@@ -705,7 +306,7 @@ impl Table {
         if depth > base + directory.width() {
             if directory.width() == DIRECTORY_WIDTH_MAX {
                 // The new directory takes the entry of one deepest segment, so `deepest` stays.
-                let index = directory.index(hash, base);
+                let index = directory.index(position, base);
                 let below = Directory::pair(halves);
                 self.bytes += below.bytes();
                 directory.fill(index, 1, below.0);
@@ -722,7 +323,7 @@ impl Table {
             directory = doubled;
         }
         let span = directory.span(base, depth);
-        let first = directory.index(hash, base) & !(2 * span - 1);
+        let first = directory.index(position, base) & !(2 * span - 1);
         directory.fill(first, span, halves[0].0);
         directory.fill(first + span, span, halves[1].0);
         if span == 1 {
@@ -733,13 +334,13 @@ impl Table {
     /// Gives memory back after a deletion left a segment sparse.
     #[cold]
     #[inline(never)]
-    fn shrink(&mut self, hash: u64, segment: Segment) {
+    fn shrink(&mut self, position: u64, segment: Segment) {
         let entries = segment.entries();
-        if entries <= MERGE_ENTRIES_MAX / 2 && entries.is_multiple_of(MERGE_EVERY) && self.merge(hash) {
-            while self.merge(hash) {}
+        if entries <= MERGE_ENTRIES_MAX / 2 && entries.is_multiple_of(MERGE_EVERY) && self.merge(position) {
+            while self.merge(position) {}
         } else if segment.buckets() > 1 {
             let least = entries.div_ceil(DENSE).max(1);
-            self.resize(hash, segment, least, segment.buckets() - 1);
+            self.resize(position, segment, least, segment.buckets() - 1);
         }
         if self.len == 0
             && let Some(segment) = self.root.as_segment()
@@ -751,12 +352,12 @@ impl Table {
         }
     }
 
-    /// Merges the segment for `hash` with its buddy if both are small.
-    fn merge(&mut self, hash: u64) -> bool {
-        let Innermost { link, base } = self.innermost(hash);
+    /// Merges the segment for `position` with its buddy if both are small.
+    fn merge(&mut self, position: u64) -> bool {
+        let Innermost { link, base } = self.innermost(position);
         // SAFETY: `link` points to the root or into a live directory of this table.
-        let Some(directory) = (unsafe { link.read() }).as_directory() else { return false };
-        let index = directory.index(hash, base);
+        let Some(directory) = Directory::of(unsafe { link.read() }) else { return false };
+        let index = directory.index(position, base);
         let Some(segment) = directory.get(index).as_segment() else { return false };
         let span = directory.span(base, segment.depth());
         let Some(buddy) = directory.get(index & !(span - 1) ^ span).as_segment() else { return false };
@@ -768,7 +369,7 @@ impl Table {
         for buckets in SEGMENT_BUCKETS.into_iter().filter(|&buckets| buckets >= least) {
             let merged = Segment::allocate(buckets, segment.depth() - 1);
             if segment.copy_into(merged) && buddy.copy_into(merged) {
-                self.replace(hash, merged);
+                self.replace(position, merged);
                 self.bytes += merged.bytes();
                 for old in [segment, buddy] {
                     self.bytes -= old.bytes();
@@ -778,7 +379,7 @@ impl Table {
                 if span == 1 {
                     directory.set_deepest(directory.deepest() - 2);
                 }
-                self.halve_while_possible(hash);
+                self.halve_while_possible(position);
                 return true;
             }
             // SAFETY: no node was made to refer to it.
@@ -788,11 +389,11 @@ impl Table {
     }
 
     /// Halves a directory as long as no entry needs its last bit; at width 0 its one entry takes its place.
-    fn halve_while_possible(&mut self, hash: u64) {
+    fn halve_while_possible(&mut self, position: u64) {
         loop {
-            let Innermost { link, base } = self.innermost(hash);
+            let Innermost { link, base } = self.innermost(position);
             // SAFETY: `link` points to the root or into a live directory of this table.
-            let Some(old) = (unsafe { link.read() }).as_directory() else { return };
+            let Some(old) = Directory::of(unsafe { link.read() }) else { return };
             if old.deepest() > 0 {
                 return;
             }
@@ -823,7 +424,7 @@ impl Table {
     /// Visits the entries that follow `cursor` in the table's order, at least `count` of them if there are
     /// as many, in whole buckets, and returns the cursor for the next call: 0 when all were visited.
     ///
-    /// A cursor says what has been covered: all keys whose hash prefix is smaller than `prefix` (of `depth`
+    /// A cursor says what has been covered: all keys whose position's prefix is smaller than `prefix` (of `depth`
     /// bits), and of the keys with this prefix those with a smaller tag. Neither growth nor shrinking
     /// changes a key's prefix or tag, so an entry that is in the table throughout is visited at least once.
     /// If the segment found now is shallower than the cursor, two have merged since; it is begun anew, and
@@ -841,7 +442,7 @@ impl Table {
         let (mut visited, mut buckets_left) = (0, count.saturating_add(BUCKET_SLOTS));
         loop {
             let position = if depth == 0 { 0 } else { prefix << (64 - depth) };
-            let Some(segment) = self.locate(position) else { return 0 };
+            let Some(segment) = self.segment_at(position) else { return 0 };
             if segment.depth() < depth {
                 tag = 0;
             }
@@ -874,8 +475,7 @@ impl Table {
         for _ in 0..TRIES_MAX {
             let bits = random();
             let segment = self.locate(bits)?;
-            let bucket = ((bits & 0xFFFF) as usize * segment.buckets()) >> 16;
-            let slot = segment.slot(bucket, (bits >> 16 & 7) as usize);
+            let slot = segment.random_slot(bits);
             if slot != 0 {
                 return Some(entry_of(slot));
             }
@@ -883,7 +483,7 @@ impl Table {
         // A nearly empty table: take the first entry after a random position.
         let mut position = random();
         loop {
-            let segment = self.locate(position)?;
+            let segment = self.segment_at(position)?;
             let mut first = None;
             segment.for_each_slot(|slot| first = first.or(Some(slot)));
             if let Some(slot) = first {
@@ -898,113 +498,102 @@ impl Table {
         }
     }
 
+    /// Visits up to `count` entries that lie together at a random place: neighbours by hash, so as good as any
+    /// others, and cheaper than as many places.
+    pub(super) fn sample(
+        &self,
+        count: usize,
+        mut random: impl FnMut() -> u64,
+        mut visit: impl FnMut(EntryPointer),
+    ) {
+        let bits = random();
+        let visited = self.locate(bits).map_or(0, |segment| segment.sample(bits, count, &mut visit));
+        if visited == 0
+            && let Some(entry) = self.random(random)
+        {
+            visit(entry);
+        }
+    }
+
+    /// Verifies what holds between calls.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self, hasher: &RandomState) {
+        let (mut len, mut bytes) = (0, 0);
+        let mut position = Some(0);
+        while let Some(at) = position {
+            let Some(segment) = self.segment_at(at) else { break };
+            assert_eq!(at & (u64::MAX >> segment.depth()), 0, "segments are aligned to their size");
+            segment.check(|tag, entry| {
+                let hash = hash_key(hasher, entry.key());
+                assert_eq!(hash as u16, tag);
+                assert!(self.locate(hash) == Some(segment), "an entry lies in the segment of its hash");
+            });
+            len += segment.entries();
+            bytes += segment.bytes();
+            position = next_position(at, segment.depth());
+        }
+        assert_eq!(len, self.len);
+        assert_eq!(bytes + self.check_directory(self.root, 0), self.bytes);
+        assert_eq!(self.root.is_empty(), self.len == 0);
+    }
+
+    /// Verifies a directory and those below, and returns their bytes.
+    #[cfg(test)]
+    fn check_directory(&self, node: Node, base: u32) -> usize {
+        let Some(directory) = Directory::of(node) else { return 0 };
+        let (mut bytes, mut deepest) = (directory.bytes(), 0);
+        for index in 0..directory.len() {
+            let node = directory.get(index);
+            match node.as_segment() {
+                Some(segment) => {
+                    let depth = segment.depth();
+                    assert!((base + 1..=base + directory.width()).contains(&depth) || directory.width() == 0);
+                    let first = index & !(directory.span(base, depth) - 1);
+                    assert!(directory.get(first) == node, "a segment's entries are neighbours");
+                    deepest += usize::from(depth == base + directory.width());
+                }
+                None => {
+                    assert_eq!(directory.width(), DIRECTORY_WIDTH_MAX);
+                    bytes += self.check_directory(node, base + directory.width());
+                    deepest += 1;
+                }
+            }
+        }
+        assert_eq!(deepest, directory.deepest());
+        assert!(deepest > 0, "a directory that nobody needs is halved");
+        bytes
+    }
+
     /// Visits every entry.
     pub(super) fn for_each(&self, mut visit: impl FnMut(EntryPointer)) {
         let mut position = Some(0);
         while let Some(at) = position {
-            let Some(segment) = self.locate(at) else { return };
+            let Some(segment) = self.segment_at(at) else { return };
             segment.for_each_entry_prefetched(|_, entry| visit(entry));
             position = next_position(at, segment.depth());
         }
     }
 }
 
-/// Where the hashes of the next segment begin.
+/// The hash of a key.
+#[inline]
+pub(super) fn hash_key(hasher: &RandomState, key: &[u8]) -> u64 {
+    // Unlike `hash_one`, which would hash the length as well: keys are hashed whole, never joined.
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    state.finish()
+}
+
+/// The place of a hash in the table's order: with u in 0..1 for the top half of the hash, about log2(1 + u),
+/// approximated by u + 11/32 u (1 - u). Only the top half of the result is used.
+#[inline]
+fn position_of(hash: u64) -> u64 {
+    let upper = hash >> 32;
+    let bulge = (upper * ((1 << 32) - upper)) >> 32;
+    (upper + ((bulge * 11) >> 5)) << 32
+}
+
+/// Where the positions of the next segment begin.
 fn next_position(position: u64, depth: u32) -> Option<u64> {
     if depth == 0 { None } else { position.checked_add(1 << (64 - depth)) }
-}
-
-impl Segment {
-    /// Visits the entries whose home is this bucket and whose tag is at least `tag`.
-    fn scan_home(self, home: usize, tag: u16, visit: &mut impl FnMut(EntryPointer)) -> usize {
-        let mut visited = 0;
-        let mut index = home;
-        for distance in 0..=DISTANCE_MAX.min(self.buckets() - 1) as u64 {
-            for position in 0..BUCKET_SLOTS {
-                let slot = self.slot(index, position);
-                if slot != 0 && slot & DISTANCE_MASK == distance && (slot >> TAG_SHIFT) as u16 >= tag {
-                    visit(entry_of(slot));
-                    visited += 1;
-                }
-            }
-            if self.slot(index, BUCKET_SLOTS - 1) == 0 {
-                break;
-            }
-            index = self.after(index);
-        }
-        visited
-    }
-}
-
-/// A table that is being freed, a segment at a time.
-pub(super) struct DyingTable {
-    table: Table,
-    /// The hash at which the next segment to free begins; none when all are freed.
-    position: Option<u64>,
-}
-
-impl DyingTable {
-    pub(super) fn new(table: Table) -> DyingTable {
-        let position = if table.root.is_empty() { None } else { Some(0) };
-        DyingTable { table, position }
-    }
-
-    /// Bytes of segments and directories that are not freed yet.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.table.bytes
-    }
-
-    /// Frees segments until about `budget` entries are gone. Returns what was freed as (entries, bytes of
-    /// entries); when no entries are returned, the table is gone.
-    pub(super) fn free_some(&mut self, budget: usize) -> (usize, usize) {
-        let (mut entries, mut bytes) = (0, 0);
-        while entries < budget.max(1)
-            && let Some(at) = self.position
-            && let Some(segment) = self.table.locate(at)
-        {
-            segment.for_each_entry_prefetched(|_, entry| {
-                bytes += entry.memory_bytes();
-                // SAFETY: the table is about to lose this segment, and nobody else has the table.
-                unsafe { entry.free() };
-            });
-            // An empty segment counts as well, so that "none" means the end.
-            entries += segment.entries().max(1);
-            self.table.bytes -= segment.bytes();
-            self.position = next_position(at, segment.depth());
-            // SAFETY: `position` moves past it and never comes back, so its nodes are not followed again.
-            unsafe { segment.free() };
-        }
-        if self.position.is_none() {
-            free_directories(self.table.root);
-            self.table.root = Node::EMPTY;
-            self.table.bytes = 0;
-            self.table.len = 0;
-        }
-        (entries, bytes)
-    }
-}
-
-/// Frees a directory and those below it.
-fn free_directories(node: Node) {
-    let Some(directory) = node.as_directory() else { return };
-    if directory.width() == DIRECTORY_WIDTH_MAX {
-        (0..directory.len()).for_each(|index| free_directories(directory.get(index)));
-    }
-    // SAFETY: the table is going away and its segments are gone.
-    unsafe { directory.free() };
-}
-
-impl Drop for DyingTable {
-    fn drop(&mut self) {
-        while self.free_some(usize::MAX).0 > 0 {}
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        if !self.root.is_empty() {
-            let table = std::mem::replace(self, Table::new());
-            drop(DyingTable::new(table));
-        }
-    }
 }

@@ -8,6 +8,8 @@ use super::eviction::AccessClock;
 use super::expiry::{Event, Record, Wheel};
 use super::table::Place;
 
+/// The most keys that are compared in one round.
+const SAMPLES_MAX: usize = 64;
 /// Keys that [`Database::average_ttl_ms`] looks at.
 const TTL_SAMPLES: usize = 16;
 
@@ -15,11 +17,10 @@ const TTL_SAMPLES: usize = 16;
 const CLEAR_RECORDS_MAX: usize = 256;
 
 impl Database {
-    /// One bounded slice of background work. Returns whether work is left that could be done now.
-    pub(super) fn step(&mut self, budget: Budget) -> bool {
+    /// One bounded slice of background work. Returns what is left of the budget.
+    pub(super) fn step(&mut self, budget: Budget) -> Budget {
         let left = self.step_wheel(budget.0);
-        let left = self.step_graveyard(left);
-        left == 0
+        Budget(self.step_graveyard(left))
     }
 
     fn step_wheel(&mut self, budget: usize) -> usize {
@@ -34,8 +35,11 @@ impl Database {
             self.judge(&mut wheel, event);
             left -= 1;
         }
-        if wheel.records() > 0 || self.expiring_keys > 0 {
+        if self.expiring_keys > 0 {
             self.wheel = Some(wheel);
+        } else {
+            // Whatever is left in it is stale.
+            self.graveyard.push_back(Grave::Wheel(wheel));
         }
         left
     }
@@ -48,12 +52,12 @@ impl Database {
         };
         let Some((hash, place, deadline)) = self.locate_record(record) else { return };
         match due {
-            Some(tick) if tick != deadline.tick => {}
+            Some(tick) if tick as u32 != deadline.tick => {}
             Some(_) if deadline.at_unix_ms <= self.context.now_unix_ms => {
                 self.expire(hash, record.slot(), place)
             }
             Some(_) => register_again(wheel, record, place.entry(), wheel.tick_of(deadline.at_unix_ms)),
-            None => register_again(wheel, record, place.entry(), deadline.tick),
+            None => register_again(wheel, record, place.entry(), wheel.tick_held(deadline.tick)),
         }
     }
 
@@ -125,15 +129,41 @@ impl Database {
 
     /// Offers `samples` random keys, or keys with a deadline, with their scores.
     pub(super) fn sample(&mut self, volatile: bool, samples: usize, mut offer: impl FnMut(&Key, u64)) {
-        for _ in 0..samples {
-            let found = if volatile {
-                self.random_volatile()
-            } else {
-                self.random_entry().and_then(|(slot, entry)| Some((slot, self.place_of(slot, entry)?)))
-            };
-            let Some((slot, (hash, place))) = found else { return };
-            let entry = place.entry();
-            offer(&Key { bytes: entry.key(), hash, slot }, self.score(entry));
+        let samples = samples.clamp(1, SAMPLES_MAX);
+        let mut sampled = [None; SAMPLES_MAX];
+        if volatile {
+            self.sample_volatile(&mut sampled[..samples]);
+        } else {
+            let mut places = sampled.iter_mut();
+            self.sample_entries(samples, |slot, entry| {
+                places.next().into_iter().for_each(|place| *place = Some((slot, entry)));
+            });
+        }
+        for (slot, entry) in sampled.into_iter().flatten() {
+            offer(&Key { bytes: entry.key(), hash: self.hash_of(entry), slot }, self.score(entry));
+        }
+    }
+
+    /// Fills `sampled` with random keys that have a deadline, in stages so that their cache lines arrive
+    /// together. Where a record is stale its place stays empty; there is one key at least, if there is any.
+    fn sample_volatile(&mut self, sampled: &mut [Option<(u16, EntryPointer)>]) {
+        let mut records = [None; SAMPLES_MAX];
+        for record in &mut records[..sampled.len()] {
+            let random = self.random_bits();
+            let Some(wheel) = &self.wheel else { return };
+            *record = wheel.sample(random).map(|position| wheel.record(position));
+        }
+        for record in records.iter().flatten() {
+            self.prefetch_bucket(&Key { bytes: &[], hash: record.partial_hash(), slot: record.slot() });
+        }
+        for record in records.iter().flatten() {
+            self.prefetch_entry(&Key { bytes: &[], hash: record.partial_hash(), slot: record.slot() });
+        }
+        for (record, sampled) in records.iter().flatten().zip(&mut *sampled) {
+            *sampled = self.locate_record(*record).map(|(_, place, _)| (record.slot(), place.entry()));
+        }
+        if sampled.iter().all(Option::is_none) {
+            sampled[0] = self.random_volatile().map(|(slot, (_, place))| (slot, place.entry()));
         }
     }
 
@@ -168,10 +198,11 @@ impl Database {
     }
 
     /// Of some keys in the wheel's first bucket the one whose deadline comes first: (deadline, hash, slot).
+    /// There may be none among the records looked at, all being stale or postponed.
     pub(super) fn sample_soonest(&mut self, samples: usize) -> Option<(i64, u64, u16)> {
         let mut soonest: Option<(i64, u64, u16)> = None;
         let (mut sampled, mut cleared) = (0, 0);
-        while sampled < samples.max(1) && (cleared < CLEAR_RECORDS_MAX || soonest.is_none()) {
+        while sampled < samples.max(1) && cleared < CLEAR_RECORDS_MAX {
             let random = self.random_bits();
             let mut wheel = self.wheel.take()?;
             let position = wheel.nearest(random);
@@ -182,7 +213,9 @@ impl Database {
                         wheel.take_out(position);
                         cleared += 1;
                     }
-                    Some((_, place, deadline)) if wheel.tick_of(deadline.at_unix_ms) > deadline.tick => {
+                    Some((_, place, deadline))
+                        if wheel.tick_of(deadline.at_unix_ms) > wheel.tick_held(deadline.tick) =>
+                    {
                         // The deadline was extended: the record does not belong into this bucket any more.
                         wheel.take_out(position);
                         let tick = wheel.tick_of(deadline.at_unix_ms);
@@ -204,7 +237,7 @@ impl Database {
 }
 
 /// Places a record anew and has its entry know.
-fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u32) {
+fn register_again(wheel: &mut Wheel, record: Record, entry: EntryPointer, tick: u64) {
     let tick = wheel.place(record, tick);
     entry.set_tick(tick);
     entry.set_generation(wheel.generation());

@@ -53,10 +53,22 @@ impl<E: Engine> Plane<E> {
             self.run_pending(token);
         }
         let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
-        if session.held_back && session.input.pending_bytes() < PENDING_BYTES_MAX {
+        // What is pending while nothing is waited for is a cut command: it needs its rest, however long.
+        let waits = session.waiting.is_some() || session.paused;
+        if session.held_back && (!waits || session.input.pending_bytes() < PENDING_BYTES_MAX) {
             session.held_back = false;
             self.engine.set_receiving(token, true);
         }
+    }
+
+    /// The client sends nothing more. What it sent is answered first: its replies may still be read.
+    pub(super) fn ended(&mut self, token: Token) {
+        let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
+        session.ended = true;
+        if session.paused {
+            return self.close(token);
+        }
+        self.dispatcher.shard.sessions.mark_dirty(token);
     }
 
     /// Adds bytes to what is pending and runs it, unless the session waits.

@@ -166,7 +166,7 @@ impl<E: Engine> Plane<E> {
             Event::Received { connection, chunk } => self.received(connection, chunk),
             Event::Sent { connection, buffer, complete } => self.sent(connection, buffer, complete),
             Event::Accepted { listener, socket } => self.accepted(listener, socket),
-            Event::Ended { connection } => self.close(connection),
+            Event::Ended { connection } => self.ended(connection),
             Event::Woken => {}
         }
     }

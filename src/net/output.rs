@@ -39,7 +39,7 @@ impl<E: Engine> Plane<E> {
             return;
         }
         if session.output.is_empty() {
-            if session.closing {
+            if session.is_over() {
                 self.close(token);
             }
             return;
@@ -86,7 +86,7 @@ impl<E: Engine> Plane<E> {
             self.close(token);
         } else if !session.output.is_empty() {
             shard.sessions.mark_dirty(token);
-        } else if session.closing {
+        } else if session.is_over() {
             self.close(token);
         }
     }

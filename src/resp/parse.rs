@@ -109,12 +109,14 @@ fn bulk_header(
     position: usize,
     limits: Limits,
 ) -> Result<Option<(usize, usize)>, ProtocolError> {
-    let Some(&first) = data.get(position) else { return Ok(None) };
-    // The length line is complete before its first byte is judged, as in Redis.
+    match data.get(position) {
+        None => return Ok(None),
+        Some(b'$') => {}
+        Some(&other) => return not_a_bulk(data, position, other),
+    }
     match length_line(data, position + 1) {
         Line::Incomplete => Ok(None),
         Line::TooLong => Err(ProtocolError::TooBigBulkCountString),
-        _ if first != b'$' => Err(ProtocolError::ExpectedDollar(first)),
         Line::Value(length, next) if length >= 0 && length as u64 <= limits.bulk_bytes_max as u64 => {
             if length > UNAUTHENTICATED_BULK_BYTES_MAX && !limits.authenticated {
                 return Err(ProtocolError::UnauthenticatedBulkLength);
@@ -122,6 +124,17 @@ fn bulk_header(
             Ok(Some((length as usize, next)))
         }
         _ => Err(ProtocolError::InvalidBulkLength),
+    }
+}
+
+/// The line is complete before its first byte is judged, as in Redis.
+#[cold]
+fn not_a_bulk(data: &[u8], position: usize, first: u8) -> Result<Option<(usize, usize)>, ProtocolError> {
+    let rest = &data[position..];
+    match rest.iter().position(|&byte| byte == b'\r') {
+        None if rest.len() > LINE_BYTES_MAX => Err(ProtocolError::TooBigBulkCountString),
+        Some(end) if end + 2 <= rest.len() => Err(ProtocolError::ExpectedDollar(first)),
+        _ => Ok(None),
     }
 }
 

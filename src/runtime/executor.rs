@@ -1,10 +1,13 @@
-//! One glommio executor per core, and the little that the rest of the server wants of it.
+//! One glommio executor per core: a pinned thread in which the data plane is one task.
 //!
-//! The data plane is one task that sleeps in the engine's own wait; whatever waits for files is an ordinary
-//! task beside it. While a task stays runnable glommio polls neither timers nor
-//! I/O until its preempt timer fires, hence the short timer here and [`yield_now`] in the engine's loop.
+//! That task sleeps in the engine's own wait, not in glommio. It does not yield while it is the only task,
+//! for a reason worth knowing before another one joins it (glommio 0.9): the executor's loop polls its
+//! rings, arms the preempt timer and then runs the task queues; if the timer fires before the first queue
+//! has run (the thread lost its processor for a moment), the loop takes "nothing ran" for "nothing to run"
+//! and parks, although a task that yielded is runnable. Nothing wakes it until one of glommio's own timers
+//! or files does. With a timer of 1 ms and a busy machine that happens within minutes. So a task beside the
+//! data plane needs a heartbeat, a timer of its own, for as long as the data plane yields to it.
 
-use std::future::Future;
 use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement};
@@ -42,9 +45,4 @@ impl Executor {
     pub fn join(self) -> Result<(), String> {
         self.0.join().map_err(|error| error.to_string())
     }
-}
-
-/// Lets the executor look after its other tasks, timers and files.
-pub async fn yield_now() {
-    glommio::executor().yield_task_queue_now().await;
 }

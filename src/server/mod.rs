@@ -8,21 +8,18 @@
 mod start;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::commands::CommandTable;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
-use crate::net::{Listener, Plane, Turn};
+use crate::net::{Listener, Plane};
 use crate::runtime::engine::Engine;
 use crate::runtime::{clock, executor, process};
 use crate::shard::mailbox::Mailbox;
 use crate::shard::{Node, Shard};
 
 pub use start::run;
-
-/// How long the data plane keeps the executor to itself.
-const SLICE: Duration = Duration::from_millis(1);
 
 /// Everything one shard's thread needs to begin.
 struct ShardStart {
@@ -59,9 +56,8 @@ where
     })
 }
 
-/// The loop of a shard: turns of the data plane, and time for the executor's other tasks between them.
+/// The loop of a shard: one turn of the data plane after the other.
 async fn drive<E: Engine>(mut plane: Plane<E>, node: &Node) {
-    let mut slice_started = Instant::now();
     // One shard looks for signals: the one whose bell their handler rings.
     let watches_signals = plane.dispatcher.shard.id == 0;
     while !node.is_stopping() {
@@ -72,11 +68,9 @@ async fn drive<E: Engine>(mut plane: Plane<E>, node: &Node) {
             node.stop();
             break;
         }
-        let turn = plane.turn(Duration::MAX, clock::unix_ms);
-        if turn == Turn::Quiet || slice_started.elapsed() >= SLICE {
-            executor::yield_now().await;
-            slice_started = Instant::now();
-        }
+        // Nothing else runs on this executor yet, so there is nobody to yield to: see `runtime::executor`
+        // for what a yield has to reckon with.
+        plane.turn(Duration::MAX, clock::unix_ms);
     }
     plane.drain_output();
 }

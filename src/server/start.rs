@@ -25,6 +25,10 @@ use crate::shard::upkeep::log_level;
 
 use super::{ShardStart, spawn_shard};
 
+/// How often and how long a port in use is waited for.
+const PROBES_MAX: usize = 10;
+const PROBE_PAUSE: std::time::Duration = std::time::Duration::from_millis(30);
+
 /// Runs the server as the command line says; returns when it has ended.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let startup = match crate::config::load(arguments) {
@@ -116,6 +120,9 @@ fn prepare_process(startup: &Startup, config: &mut Config) -> Result<(), String>
     if !config.logfile.is_empty() {
         log::set_file(config.logfile.as_path())
             .map_err(|error| format!("Can't open the log file: {error}"))?;
+    }
+    if config.disable_thp {
+        process::disable_huge_pages();
     }
     if config.daemonize {
         process::daemonize().map_err(|error| format!("Can't go into the background: {error}"))?;
@@ -265,10 +272,20 @@ fn open_listeners(
     Ok(listeners)
 }
 
-/// Whether a port is free: binds it without sharing, and lets it go.
+/// Whether a port is free: binds it without sharing, and lets it go. The kernel gives the sockets of a
+/// killed predecessor back a moment after it is gone, hence some patience.
 fn probe_port(config: &Config, port: u16) -> Result<(), String> {
-    let mut probed = Vec::new();
-    listen_on(config, port, false, &mut probed)
+    for _ in 0..PROBES_MAX {
+        if listen_on(config, port, false, &mut Vec::new()).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(PROBE_PAUSE);
+    }
+    let result = listen_on(config, port, false, &mut Vec::new());
+    if let Err(reason) = &result {
+        log!(Warning, "{reason}");
+    }
+    result.map_err(|_| format!("Failed listening on port {port} (tcp), aborting."))
 }
 
 fn listen_on(config: &Config, port: u16, shared: bool, listeners: &mut Vec<Listener>) -> Result<(), String> {
@@ -290,8 +307,9 @@ fn listen_on(config: &Config, port: u16, shared: bool, listeners: &mut Vec<Liste
                 }
                 Err(error) if optional && error.kind() != std::io::ErrorKind::AddrInUse => {}
                 Err(error) => {
-                    log!(Warning, "Warning: Could not create server TCP listening socket {address}: {error}");
-                    return Err(format!("Failed listening on port {port} (tcp), aborting."));
+                    return Err(format!(
+                        "Warning: Could not create server TCP listening socket {address}: {error}"
+                    ));
                 }
             }
         }

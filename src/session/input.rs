@@ -213,8 +213,10 @@ fn parse_frames(
     let mut start = 0;
     let mut first_span = 0;
     let mut first_owned = 0;
+    // Its last argument may have been a big one, which was collected apart: then nothing is left to read.
+    let mut complete = !spans.is_empty() && progress.missing == 0;
     loop {
-        let complete = parse(data, &mut progress, spans, owned, limits)?;
+        complete = complete || parse(data, &mut progress, spans, owned, limits)?;
         if !complete {
             return Ok(Rest { progress, start, first_span, first_owned });
         }
@@ -226,6 +228,7 @@ fn parse_frames(
         first_span = spans.len();
         first_owned = owned.len();
         progress = Progress::at(start);
+        complete = false;
         if frames.len() == BURST_COMMANDS_MAX {
             return Ok(Rest { progress, start, first_span, first_owned });
         }

@@ -33,6 +33,8 @@ pub struct Session {
     pub readonly: bool,
     /// Close once everything that was replied has been sent; read nothing more.
     pub closing: bool,
+    /// The client sends nothing more; what it sent is still served, then the connection closes.
+    pub ended: bool,
     /// Receiving is switched off because too much is pending.
     pub held_back: bool,
     /// Held back by CLIENT PAUSE: its input waits until the pause is over.
@@ -100,6 +102,7 @@ impl Session {
             monitor: false,
             readonly: false,
             closing: false,
+            ended: false,
             held_back: false,
             paused: false,
             output: Vec::new(),
@@ -131,6 +134,11 @@ impl Session {
         if let Some(details) = &mut self.details {
             details.name = Vec::new();
         }
+    }
+
+    /// Whether nothing more will be asked or answered: it can be closed once its output has left.
+    pub fn is_over(&self) -> bool {
+        self.closing || (self.ended && self.waiting.is_none())
     }
 
     pub fn details_mut(&mut self) -> &mut Details {

@@ -1,0 +1,230 @@
+//! A plain blocking connection: for the handshake, for questions to the server and for preloading.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::scan::{Head, Scanner};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Address::Unix(path) => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
+/// What a new connection says first.
+#[derive(Debug, Clone, Default)]
+pub struct Handshake {
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub database: u32,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn connect(address: &Address) -> io::Result<Stream> {
+        match address {
+            Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
+            Address::Tcp { host, port } => {
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                for address in (host.as_str(), *port).to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                        Ok(stream) => {
+                            stream.set_nodelay(true)?;
+                            return Ok(Stream::Tcp(stream));
+                        }
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.write_all(bytes),
+            Stream::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = match self {
+                Stream::Tcp(stream) => stream.read(buffer),
+                Stream::Unix(stream) => stream.read(buffer),
+            };
+            match count {
+                Ok(0) => {
+                    let text = "the server closed the connection";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+                }
+                // The kernel interrupts for its own work, too: what is left of a ring that was closed.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                count => return count,
+            }
+        }
+    }
+
+    fn into_socket(self) -> io::Result<OwnedFd> {
+        match self {
+            Stream::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                Ok(stream.into())
+            }
+            Stream::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                Ok(stream.into())
+            }
+        }
+    }
+}
+
+/// A reply as a tree: only questions that are asked once get one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Text(String),
+    Integer(i64),
+    Null,
+    Array(Vec<Value>),
+}
+
+pub struct Client {
+    stream: Stream,
+    /// Received bytes that no reply has used yet.
+    input: Vec<u8>,
+}
+
+impl Client {
+    /// Connects and does the handshake.
+    pub fn connect(address: &Address, handshake: &Handshake) -> io::Result<Client> {
+        let stream = Stream::connect(address)?;
+        stream.set_timeouts(REPLY_TIMEOUT)?;
+        let mut client = Client { stream, input: Vec::new() };
+        if let Some(password) = &handshake.password {
+            match &handshake.user {
+                Some(user) => client.ask(&["AUTH", user, password])?,
+                None => client.ask(&["AUTH", password])?,
+            };
+        }
+        if handshake.database != 0 {
+            client.ask(&["SELECT", &handshake.database.to_string()])?;
+        }
+        Ok(client)
+    }
+
+    /// Sends a command and waits for its reply; an error reply is an error.
+    pub fn ask(&mut self, words: &[&str]) -> io::Result<Value> {
+        let mut bytes = format!("*{}\r\n", words.len());
+        for word in words {
+            bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        self.stream.write_all(bytes.as_bytes())?;
+        self.read_value(0)
+    }
+
+    /// Sends whole commands and waits for `replies` replies, each of which must not be an error.
+    pub fn send_and_check(&mut self, commands: &[u8], replies: usize) -> io::Result<()> {
+        self.stream.write_all(commands)?;
+        let mut scanner = Scanner::default();
+        let mut buffer = [0; 16 * 1024];
+        let (mut due, mut failed) = (replies, false);
+        while due > 0 {
+            let count = self.stream.read(&mut buffer)?;
+            let scanned = scanner.scan(&buffer[..count], |head| {
+                due = due.saturating_sub(1);
+                failed |= head == Head::Error;
+            });
+            scanned.map_err(|garbage| io::Error::new(io::ErrorKind::InvalidData, garbage.0))?;
+            if failed {
+                return Err(io::Error::other(scanner.error_text().to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The socket, ready for an engine.
+    pub fn into_socket(self) -> io::Result<OwnedFd> {
+        self.stream.into_socket()
+    }
+
+    fn read_value(&mut self, depth: usize) -> io::Result<Value> {
+        const DEPTH_MAX: usize = 16;
+        let garbage = |line: &str| io::Error::new(io::ErrorKind::InvalidData, format!("no RESP: '{line}'"));
+        let line = self.read_line()?;
+        if depth > DEPTH_MAX || !line.is_char_boundary(1) || line.is_empty() {
+            return Err(garbage(&line));
+        }
+        let (kind, text) = line.split_at(1);
+        let number = || text.parse::<i64>().map_err(|_| garbage(&line));
+        match kind {
+            "+" => Ok(Value::Text(text.into())),
+            "-" => Err(io::Error::other(text.to_string())),
+            ":" => Ok(Value::Integer(number()?)),
+            "_" => Ok(Value::Null),
+            "$" | "*" if number()? < 0 => Ok(Value::Null),
+            "$" => {
+                let bytes = self.read_bytes(number()? as usize)?;
+                Ok(Value::Text(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            "*" => (0..number()?)
+                .map(|_| self.read_value(depth + 1))
+                .collect::<io::Result<_>>()
+                .map(Value::Array),
+            _ => Err(garbage(&line)),
+        }
+    }
+
+    fn read_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.input.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.input.drain(..=end).collect();
+                return Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn read_bytes(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        while self.input.len() < length + 2 {
+            self.fill()?;
+        }
+        let bytes = self.input.drain(..length).collect();
+        self.input.drain(..2);
+        Ok(bytes)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        let count = self.stream.read(&mut buffer)?;
+        self.input.extend_from_slice(&buffer[..count]);
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! The comparison: redis-server and polder-server in turns on one processor, the load on another.
+//!
+//! ```text
+//!   for each round:  for each setup (server, shards, keys), in an order that alternates:
+//!       fresh launch ─► preload ─► every cell (test, connections, pipeline) ─► kill
+//!   then: medians over the rounds ─► rows: ratio, target, verdict ─► DATE-NAME.md and .json
+//! ```
+//!
+//! Servers are launched anew in each round because the speed of a launch can differ for its whole life;
+//! medians over launches, not over time, are what the verdicts rest on. What is compared is the processor
+//! time of the server per request, which does not depend on how fast the generator is.
+
+mod benchmark;
+mod machine;
+mod plan;
+mod servers;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Failure;
+use crate::options::{CompareOptions, CpuList, LoadOptions};
+use crate::report;
+use crate::runner;
+
+use benchmark::RedisBenchmark;
+use machine::Machine;
+use plan::{Cell, Setup};
+use servers::{Launch, MachineLock, Server};
+use table::{Measurement, Report};
+
+pub use plan::Part;
+
+/// How many rounds of which length, when nothing else is said.
+const QUICK: (u32, f64) = (3, 0.5);
+const FULL: (u32, f64) = (5, 2.0);
+/// Load before anything is counted, as a share of the measurement.
+const WARMUP_SHARE: f64 = 0.25;
+
+/// What is the same for all measurements of a run.
+struct Run<'a> {
+    options: &'a CompareOptions,
+    polder: PathBuf,
+    engine: crate::options::EngineChoice,
+    rounds: u32,
+    seconds: f64,
+}
+
+pub fn run(options: &CompareOptions) -> Result<(), Failure> {
+    let (rounds, seconds) = if options.quick { QUICK } else { FULL };
+    let run = Run {
+        options,
+        polder: find_polder(options)?,
+        engine: runner::choose_engine(options.engine)?,
+        rounds: options.rounds.unwrap_or(rounds),
+        seconds: options.seconds.unwrap_or(seconds),
+    };
+    let machine = Machine::describe(&options.redis, &run.polder);
+    if machine.is_busy() {
+        eprintln!(
+            "WARNING: the load average is {:.2}: something else runs here, and the figures suffer",
+            machine.load_average
+        );
+    }
+    let parts = if options.only.is_empty() { Part::ALL.to_vec() } else { options.only.clone() };
+    let mut report = Report::new(machine, run.rounds, run.seconds);
+    for round in 0..run.rounds {
+        for part in &parts {
+            run.round(*part, round, &mut report)?;
+        }
+    }
+    let path = write(options, &report)?;
+    print!("{}", report.markdown());
+    eprintln!("written to {} and .json", path.display());
+    Ok(())
+}
+
+impl Run<'_> {
+    /// All that one round measures of a part; parts that take long do so only in some rounds.
+    fn round(&self, part: Part, round: u32, report: &mut Report) -> Result<(), Failure> {
+        if round >= part.rounds(self.rounds, self.options.quick) {
+            return Ok(());
+        }
+        let mut setups = part.setups();
+        // Whoever comes second finds a warmer machine: they take turns.
+        if round % 2 == 1 {
+            setups.reverse();
+        }
+        for setup in setups {
+            eprintln!("round {} of {}: {}", round + 1, self.rounds, setup.name());
+            let _lock = MachineLock::take(self.options.lock.as_deref())?;
+            let server = Server::start(&self.launch(setup))?;
+            if part == Part::RedisBenchmark {
+                self.with_redis_benchmark(setup, &server, report)?;
+            } else {
+                self.with_loadgen(part, setup, &server, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn launch(&self, setup: Setup) -> Launch {
+        let port = self.options.port;
+        let (program, arguments) = match setup {
+            Setup::Redis => (self.options.redis.clone(), setup.arguments(port, self.options.server_cpu)),
+            _ => {
+                let mut arguments = setup.arguments(port, self.options.server_cpu);
+                let further = self.options.polder_flags.iter().flat_map(|flags| flags.split_whitespace());
+                arguments.extend(further.map(String::from));
+                (self.polder.clone(), arguments)
+            }
+        };
+        Launch { program, arguments, cpu: self.options.server_cpu, port }
+    }
+
+    fn load_options(&self, setup: Setup, server: &Server, cell: &Cell) -> LoadOptions {
+        LoadOptions {
+            host: "127.0.0.1".into(),
+            port: self.options.port,
+            socket: None,
+            password: None,
+            user: None,
+            database: 0,
+            clients: cell.clients,
+            requests: 1,
+            seconds: Some(self.seconds),
+            warmup: Some(self.seconds * WARMUP_SHARE),
+            pipeline: cell.pipeline,
+            value_bytes: plan::VALUE_BYTES,
+            keys: cell.keys,
+            tests: cell.test.into(),
+            quiet: true,
+            csv: false,
+            json: None,
+            threads: 1,
+            cpus: Some(CpuList(vec![self.options.load_cpu])),
+            engine: self.engine,
+            server_pid: Some(server.process()),
+            preload: false,
+            cluster: setup == Setup::Cluster,
+            seed: 1,
+            timeout: 10.0,
+            command: Vec::new(),
+        }
+    }
+
+    fn with_loadgen(
+        &self,
+        part: Part,
+        setup: Setup,
+        server: &Server,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let cells = part.cells();
+        let Some(first) = cells.first() else { return Ok(()) };
+        let filling =
+            LoadOptions { preload: true, cluster: false, ..self.load_options(setup, server, first) };
+        runner::prepare(&filling)?;
+        for cell in &cells {
+            let options = self.load_options(setup, server, cell);
+            let topology = runner::prepare(&options)?;
+            for test in options.chosen_tests()? {
+                let result = runner::measure(&options, self.engine, &topology, &test)?;
+                runner::verdict(&result)?;
+                report.add(Measurement { setup, cell: *cell, result });
+            }
+        }
+        Ok(())
+    }
+
+    fn with_redis_benchmark(
+        &self,
+        setup: Setup,
+        server: &Server,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        for cell in Part::RedisBenchmark.cells() {
+            let benchmark = RedisBenchmark {
+                cell,
+                port: self.options.port,
+                cpu: self.options.load_cpu,
+                requests: report.requests_in(setup, &cell, self.seconds),
+            };
+            let beside = benchmark.run(setup, server.process())?;
+            report.add_beside(beside);
+        }
+        Ok(())
+    }
+}
+
+fn find_polder(options: &CompareOptions) -> Result<PathBuf, Failure> {
+    if let Some(path) = &options.polder {
+        return Ok(path.clone());
+    }
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("polder-server")));
+    beside.filter(|path| path.exists()).ok_or_else(|| {
+        Failure::Options("there is no polder-server beside this program: build it, or see --polder".into())
+    })
+}
+
+/// Writes both files and tells the path of the first.
+fn write(options: &CompareOptions, report: &Report) -> Result<PathBuf, Failure> {
+    let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
+    std::fs::create_dir_all(&options.output).map_err(|error| failed(&options.output, error))?;
+    let path = options.output.join(format!("{}-{}.md", report.machine.date, options.name));
+    std::fs::write(&path, report.markdown()).map_err(|error| failed(&path, error))?;
+    report::write_json(&path.with_extension("json"), report)?;
+    Ok(path)
+}

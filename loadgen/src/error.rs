@@ -1,0 +1,32 @@
+//! Why a run failed, by consequence: the exit code follows from it.
+
+use std::fmt;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// What was asked for cannot be done.
+    Options(String),
+    /// The server is not there, went away in the middle or does not speak RESP.
+    ServerGone(String),
+    /// The load ran, but replies were errors or wrong.
+    Replies(String),
+    /// Something on this machine: files, processes.
+    System(String),
+}
+
+impl Failure {
+    pub fn is_server_gone(&self) -> bool {
+        matches!(self, Failure::ServerGone(_))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Options(text)
+            | Failure::ServerGone(text)
+            | Failure::Replies(text)
+            | Failure::System(text) => formatter.write_str(text),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The command line: redis-benchmark's flags where they mean the same, and our own.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, ValueEnum};
+
+use crate::client::{Address, Handshake};
+use crate::command::{DEFAULT_TESTS, Test, test_names};
+use crate::error::Failure;
+use crate::keys::RANGE_MAX;
+use crate::processes::parse_cpus;
+
+/// A load generator for RESP servers: closed loop, on the engine of polder-server.
+///
+/// Each connection sends a pipeline of commands, waits for all its replies and sends the next. Latency is
+/// counted for each command from the moment its pipeline was sent. Exit code 0: done; 1: bad options, or
+/// replies that were errors or wrong; 2: the server is gone.
+#[derive(Debug, Parser)]
+#[command(name = "polder-loadgen", version, disable_help_flag = true, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub subcommand: Option<Subcommand>,
+    #[command(flatten)]
+    pub load: LoadOptions,
+    /// Prints this help.
+    #[arg(long, action = ArgAction::Help, global = true)]
+    help: Option<bool>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Starts redis-server and polder-server in turns and compares what a request costs them.
+    Compare(CompareOptions),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// io_uring if it works here, else epoll.
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LoadOptions {
+    /// Host of the server.
+    #[arg(short = 'h', long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub host: String,
+    /// Port of the server.
+    #[arg(short, long, default_value_t = 6379)]
+    pub port: u16,
+    /// Unix socket of the server, instead of host and port.
+    #[arg(short, long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Password to authenticate with.
+    #[arg(short = 'a', long = "pass", value_name = "PASSWORD")]
+    pub password: Option<String>,
+    /// User to authenticate as; needs a password.
+    #[arg(long, value_name = "NAME", requires = "password")]
+    pub user: Option<String>,
+    /// Database to select.
+    #[arg(long = "dbnum", value_name = "NUMBER", default_value_t = 0)]
+    pub database: u32,
+    /// Parallel connections.
+    #[arg(short, long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub clients: u32,
+    /// Requests of each test.
+    #[arg(short = 'n', long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: u64,
+    /// Runs each test for so long, instead of for a number of requests.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, conflicts_with = "requests")]
+    pub seconds: Option<f64>,
+    /// Load before anything is counted: 0.5 with --seconds, else 0.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds_or_none)]
+    pub warmup: Option<f64>,
+    /// Commands of a pipeline.
+    #[arg(short = 'P', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub pipeline: u32,
+    /// Bytes of a value.
+    #[arg(short = 'd', long = "data-size", value_name = "BYTES", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 29))]
+    pub value_bytes: u32,
+    /// Draws keys at random from so many; without it, there is one.
+    #[arg(short = 'r', long = "keyspace", value_name = "KEYS", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
+    pub keys: u64,
+    /// Tests to run, one after the other: set,get,… (a wrong name lists all).
+    #[arg(short, long, value_name = "NAMES", default_value = DEFAULT_TESTS)]
+    pub tests: String,
+    /// One line for each test.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Results as comma-separated values.
+    #[arg(long, conflicts_with = "quiet")]
+    pub csv: bool,
+    /// Writes the results as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Threads of the generator.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// Pins the threads to these processors, such as 1 or 4-7.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub cpus: Option<CpuList>,
+    /// How sockets are served.
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+    /// The server's process on this machine: tells what a request costs it in processor time.
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    /// Sets all keys of the set and get tests first.
+    #[arg(long)]
+    pub preload: bool,
+    /// Asks CLUSTER SLOTS and sends each key to the node that owns it.
+    #[arg(long, conflicts_with = "socket")]
+    pub cluster: bool,
+    /// Seed of the random keys.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Gives up when no reply came for so long.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    pub timeout: f64,
+    /// A command of your own instead of tests; __rand_int__ in it becomes random digits, __data__ a value.
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub command: Vec<String>,
+}
+
+/// With `--seconds`, when nothing else is said.
+const WARMUP_SECONDS: f64 = 0.5;
+
+impl LoadOptions {
+    pub fn address(&self) -> Address {
+        match &self.socket {
+            Some(path) => Address::Unix(path.clone()),
+            None => Address::Tcp { host: self.host.clone(), port: self.port },
+        }
+    }
+
+    pub fn handshake(&self) -> Handshake {
+        Handshake { user: self.user.clone(), password: self.password.clone(), database: self.database }
+    }
+
+    pub fn warmup_seconds(&self) -> f64 {
+        self.warmup.unwrap_or(if self.seconds.is_some() { WARMUP_SECONDS } else { 0.0 })
+    }
+
+    /// The tests in the order of the command line.
+    pub fn chosen_tests(&self) -> Result<Vec<Test>, Failure> {
+        let value_bytes = self.value_bytes as usize;
+        if !self.command.is_empty() {
+            return Ok(vec![Test::of_words(&self.command, value_bytes)]);
+        }
+        let names = self.tests.split(',').map(str::trim);
+        let tests = names.map(|name| {
+            Test::named(name, value_bytes).ok_or_else(|| {
+                Failure::Options(format!("-t: there is no test '{name}'; there are {}", test_names()))
+            })
+        });
+        tests.collect()
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CompareOptions {
+    /// Two minutes instead of ten: fewer and shorter rounds.
+    #[arg(long)]
+    pub quick: bool,
+    /// Rounds, each with fresh servers.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
+    /// Length of each measurement.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub seconds: Option<f64>,
+    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub only: Vec<crate::compare::Part>,
+    /// Name of the run: the files are DIRECTORY/DATE-NAME.md and .json.
+    #[arg(long, default_value = "compare")]
+    pub name: String,
+    /// Where the files go.
+    #[arg(long, value_name = "DIRECTORY", default_value = "benches/runs")]
+    pub output: PathBuf,
+    /// polder-server to start; by default the one beside this program.
+    #[arg(long, value_name = "PATH")]
+    pub polder: Option<PathBuf>,
+    /// redis-server to start.
+    #[arg(long, value_name = "PATH", default_value = "redis-server")]
+    pub redis: PathBuf,
+    /// Processor of the servers.
+    #[arg(long, value_name = "CPU", default_value_t = 0)]
+    pub server_cpu: usize,
+    /// Processor of the load.
+    #[arg(long, value_name = "CPU", default_value_t = 1)]
+    pub load_cpu: usize,
+    /// First of the ports that the servers use.
+    #[arg(long, default_value_t = 17_300)]
+    pub port: u16,
+    /// How sockets are served in the generator.
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+    /// A further flag for polder-server, such as '--engine epoll'; may be repeated.
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    pub polder_flags: Vec<String>,
+    /// Holds an exclusive lock on this file while a server is measured, as flock(1) does: others that take
+    /// the lock then stay out of the way.
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+}
+
+/// A list of processors; a type of its own, since clap takes a vector for a repeated flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuList(pub Vec<usize>);
+
+#[derive(Debug, Clone)]
+struct CpuListParser;
+
+impl clap::builder::TypedValueParser for CpuListParser {
+    type Value = CpuList;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<CpuList, clap::Error> {
+        parse_cpus(&value.to_string_lossy()).map(CpuList).map_err(|reason| {
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--cpus: {reason}\n"))
+                .with_cmd(command)
+        })
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = parse_seconds_or_none(text)?;
+    if seconds > 0.0 { Ok(seconds) } else { Err("must be more than 0".into()) }
+}
+
+fn parse_seconds_or_none(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=1e6).contains(&seconds) => Ok(seconds),
+        _ => Err("is no number of seconds".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<LoadOptions, String> {
+        let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.load).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_of_redis_benchmark() {
+        let options = parse(
+            "-h ::1 -p 7000 -c 10 -n 5000 -P 16 -d 32 -r 100000 -t set,get,INCR -q --threads 2 -a pw \
+             --user u --dbnum 3",
+        )
+        .unwrap();
+        assert_eq!(options.address(), Address::Tcp { host: "::1".into(), port: 7000 });
+        assert_eq!((options.clients, options.requests, options.pipeline), (10, 5000, 16));
+        assert_eq!((options.value_bytes, options.keys, options.threads), (32, 100_000, 2));
+        assert_eq!(options.chosen_tests().unwrap().len(), 3);
+        assert_eq!(options.handshake().user.as_deref(), Some("u"));
+        assert!(options.quiet && !options.csv);
+        assert_eq!(options.warmup_seconds(), 0.0);
+        let options = parse("-s /tmp/x.sock --csv").unwrap();
+        assert_eq!(options.address(), Address::Unix("/tmp/x.sock".into()));
+        let options = parse("-n 10 SET key:__rand_int__ -x").unwrap();
+        assert_eq!(options.command, ["SET", "key:__rand_int__", "-x"]);
+    }
+
+    #[test]
+    fn flags_of_our_own() {
+        let options = parse("--seconds 2.5 --cpus 1,4-5 --engine epoll --server-pid 7 --preload").unwrap();
+        assert_eq!(options.seconds, Some(2.5));
+        assert_eq!(options.warmup_seconds(), WARMUP_SECONDS);
+        assert_eq!(options.cpus, Some(CpuList(vec![1, 4, 5])));
+        assert_eq!(options.engine, EngineChoice::Epoll);
+        assert_eq!(parse("--seconds 2 --warmup 0").unwrap().warmup_seconds(), 0.0);
+    }
+
+    #[test]
+    fn wrong_flags_are_named() {
+        for (line, part) in [
+            ("-c 0", "--clients"),
+            ("-P 0", "--pipeline"),
+            ("-r 0", "--keyspace"),
+            ("-n x", "--requests"),
+            ("--seconds -1", "--seconds"),
+            ("--seconds 1 -n 5", "--requests"),
+            ("--cpus a", "--cpus"),
+            ("--engine kqueue", "--engine"),
+            ("--user u", "--pass"),
+            ("--nonsense", "--nonsense"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+        let error = parse("-t set,nonsense").unwrap().chosen_tests().unwrap_err().to_string();
+        assert!(error.contains("nonsense") && error.contains("mset"), "{error}");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,87 @@
+//! Sets all keys before the load, so that every GET finds its value.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Handshake};
+use crate::command::Test;
+use crate::keys::{DIGITS, write_digits};
+use crate::topology::Topology;
+
+/// A pipeline of preloading has at most so many commands and about so many bytes.
+const PIPELINE_MAX: usize = 1000;
+const PIPELINE_BYTES: usize = 256 << 10;
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Sets the keys of the `set` test with numbers below `range`, each at its own node.
+pub fn fill(
+    topology: &Topology,
+    handshake: &Handshake,
+    range: u64,
+    value_bytes: usize,
+    quiet: bool,
+) -> Result<(), String> {
+    let template =
+        Test::named("set", value_bytes).ok_or_else(|| "the set test is missing".to_string())?.template();
+    let Some(patch) = template.patches.first() else { return Ok(()) };
+    let key = patch.offset - b"key:".len()..patch.offset + DIGITS;
+    let batch = (PIPELINE_BYTES / template.bytes.len()).clamp(1, PIPELINE_MAX);
+    let mut progress = Progress::new(range, quiet);
+    for (node, address) in topology.nodes.iter().enumerate() {
+        let failed = |error: std::io::Error| format!("preloading {address}: {error}");
+        let mut client = Client::connect(address, handshake).map_err(failed)?;
+        let mut command = template.bytes.clone();
+        let mut pipeline = Vec::new();
+        let mut commands = 0;
+        for number in 0..range {
+            write_digits(&mut command[patch.offset..patch.offset + DIGITS], number, DIGITS / 2);
+            if topology.is_single() || topology.owner(&command[key.clone()]) == node {
+                pipeline.extend_from_slice(&command);
+                commands += 1;
+            }
+            if commands == batch || number + 1 == range {
+                client.send_and_check(&pipeline, commands).map_err(failed)?;
+                progress.add(commands as u64);
+                pipeline.clear();
+                commands = 0;
+            }
+        }
+    }
+    progress.end();
+    Ok(())
+}
+
+/// One line on standard error, rewritten in place on a terminal.
+struct Progress {
+    keys: u64,
+    done: u64,
+    live: bool,
+    quiet: bool,
+    start: Instant,
+    shown: Instant,
+}
+
+impl Progress {
+    fn new(keys: u64, quiet: bool) -> Self {
+        let live = !quiet && std::io::stderr().is_terminal();
+        let now = Instant::now();
+        Progress { keys, done: 0, live, quiet, start: now, shown: now }
+    }
+
+    fn add(&mut self, keys: u64) {
+        self.done += keys;
+        if self.live && self.shown.elapsed() >= PROGRESS_INTERVAL {
+            self.shown = Instant::now();
+            eprint!("\rpreload: {} of {} keys", self.done, self.keys);
+            // A progress line that cannot be shown is not missed.
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn end(&self) {
+        if !self.quiet {
+            let start = if self.live { "\r" } else { "" };
+            eprintln!("{start}preload: {} keys in {:.1} s", self.done, self.start.elapsed().as_secs_f64());
+        }
+    }
+}

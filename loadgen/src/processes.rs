@@ -1,0 +1,162 @@
+//! Processor time of a process, as /proc tells it.
+//!
+//! `schedstat` of each thread counts nanoseconds on a processor, exactly, but not where; `stat` counts user
+//! and system time in ticks. So the sum comes from the first and only its division from the second.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// What a process had used at one moment.
+#[derive(Debug, Clone)]
+pub struct CpuSample {
+    thread_ns: HashMap<u32, u64>,
+    user_ticks: u64,
+    system_ticks: u64,
+    /// Processors that its threads may run on.
+    cpus: usize,
+}
+
+/// What a process used between two moments.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CpuUse {
+    pub user_ns: f64,
+    pub system_ns: f64,
+    /// How busy it was: the share of its busiest thread or, if threads share processors, of those.
+    pub utilisation: f64,
+}
+
+impl CpuUse {
+    pub fn total_ns(&self) -> f64 {
+        self.user_ns + self.system_ns
+    }
+}
+
+impl CpuSample {
+    pub fn of(process: u32) -> io::Result<CpuSample> {
+        let folder = PathBuf::from(format!("/proc/{process}"));
+        let mut thread_ns = HashMap::new();
+        let mut cpus = BTreeSet::new();
+        for entry in std::fs::read_dir(folder.join("task"))? {
+            let task = entry?.path();
+            let Some(thread) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
+                continue;
+            };
+            // A thread that ended meanwhile has no files any more.
+            let Ok(schedstat) = std::fs::read_to_string(task.join("schedstat")) else { continue };
+            let ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+            thread_ns.insert(thread, ns);
+            cpus.extend(allowed_cpus(&task));
+        }
+        let (user_ticks, system_ticks) = ticks(&std::fs::read_to_string(folder.join("stat"))?)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat is not understood"))?;
+        Ok(CpuSample { thread_ns, user_ticks, system_ticks, cpus: cpus.len().max(1) })
+    }
+
+    /// What was used since `earlier`, which lies `elapsed_ns` back.
+    pub fn since(&self, earlier: &CpuSample, elapsed_ns: u64) -> CpuUse {
+        let used = self
+            .thread_ns
+            .iter()
+            .map(|(thread, &ns)| ns.saturating_sub(earlier.thread_ns.get(thread).copied().unwrap_or(0)));
+        let (total_ns, busiest_ns) =
+            used.fold((0, 0), |(total, busiest): (u64, u64), ns| (total + ns, busiest.max(ns)));
+        let user_ticks = self.user_ticks.saturating_sub(earlier.user_ticks) as f64;
+        let system_ticks = self.system_ticks.saturating_sub(earlier.system_ticks) as f64;
+        let user_share = user_ticks / (user_ticks + system_ticks).max(1.0);
+        let total = total_ns as f64;
+        let elapsed = elapsed_ns.max(1) as f64;
+        CpuUse {
+            user_ns: total * user_share,
+            system_ns: total * (1.0 - user_share),
+            utilisation: (busiest_ns as f64 / elapsed).max(total / elapsed / self.cpus as f64),
+        }
+    }
+}
+
+/// User and system time in the text of `stat`: fields 14 and 15, the second being a name that may hold
+/// anything, in brackets.
+fn ticks(stat: &str) -> Option<(u64, u64)> {
+    let rest = &stat[stat.rfind(')')? + 1..];
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+fn allowed_cpus(task: &Path) -> Vec<usize> {
+    let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(|list| parse_cpus(list.trim()).ok()).unwrap_or_default()
+}
+
+/// A list of processors such as `0-3,7`.
+pub fn parse_cpus(list: &str) -> Result<Vec<usize>, String> {
+    let mut cpus = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| {
+            text.trim().parse::<usize>().map_err(|_| format!("'{part}' is no processor and no range of them"))
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last || last >= 4096 {
+            return Err(format!("'{part}' is no range of processors"));
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(cpus)
+}
+
+/// Processor time of the calling thread.
+pub fn thread_cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills in a local structure.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Processor time of all children that have ended: user and system.
+pub fn ended_children_cpu_ns() -> (u64, u64) {
+    // SAFETY: all-zero is a valid value of this plain C structure, which the call fills in.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    (ns(usage.ru_utime), ns(usage.ru_stime))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_stat() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 11 22 0 0 20 0 1 0 100";
+        assert_eq!(ticks(stat), Some((11, 22)));
+        assert_eq!(ticks("nonsense"), None);
+    }
+
+    #[test]
+    fn lists_of_processors() {
+        assert_eq!(parse_cpus("0-2,7"), Ok(vec![0, 1, 2, 7]));
+        assert_eq!(parse_cpus("1"), Ok(vec![1]));
+        for wrong in ["", "a", "3-1", "1,,2", "0-99999999"] {
+            assert!(parse_cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn our_own_time_grows() {
+        let before = CpuSample::of(std::process::id()).unwrap();
+        let start = thread_cpu_ns();
+        let mut sum = 0u64;
+        while thread_cpu_ns() - start < 20_000_000 {
+            sum = std::hint::black_box(sum + 1);
+        }
+        let used = CpuSample::of(std::process::id()).unwrap().since(&before, 20_000_000);
+        assert!(used.total_ns() >= 10e6, "{used:?}");
+        assert!(used.utilisation > 0.0);
+    }
+}

@@ -1,0 +1,224 @@
+//! Finds the ends of replies in a byte stream that is cut anywhere, without building the replies.
+//!
+//! ```text
+//!   line "+OK"          ─► one value
+//!   line "$32"          ─► skip 34 bytes ─► one value
+//!   line "*2"           ─► two more values are due before the reply ends
+//! ```
+//!
+//! Nested replies need no stack: what counts is how many values are still due, and an aggregate adds its
+//! elements to that. RESP2 and RESP3; pushes are skipped, attributes belong to the reply they precede.
+
+/// As much of a line is kept as tells types, lengths and the beginning of an error.
+const LINE_BYTES_MAX: usize = 120;
+
+/// What a whole reply was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// A simple string.
+    Status,
+    /// The text is in [`Scanner::error_text`].
+    Error,
+    Integer,
+    /// A string of so many bytes.
+    Bulk(u64),
+    Null,
+    /// An array, map or set.
+    Aggregate,
+    /// A double, boolean or big number.
+    Other,
+}
+
+/// The bytes are no RESP.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Garbage(pub String);
+
+#[derive(Debug, Default)]
+pub struct Scanner {
+    line: Vec<u8>,
+    /// Bytes of a string, with the line end behind it, that are still to come.
+    skip_bytes: u64,
+    /// Values still due in the current reply; 0 between replies.
+    due: u64,
+    /// What the current reply is, once its first line is there.
+    head: Option<Head>,
+    /// The current values belong to a push, which is no reply.
+    push: bool,
+    error_text: String,
+}
+
+impl Scanner {
+    /// Whether the next byte begins a reply.
+    #[inline]
+    pub fn is_between_replies(&self) -> bool {
+        self.due == 0 && self.skip_bytes == 0 && self.line.is_empty()
+    }
+
+    /// The text of the last error reply, from its beginning.
+    pub fn error_text(&self) -> &str {
+        &self.error_text
+    }
+
+    /// Takes the next bytes of the stream and tells every reply that ends in them.
+    pub fn scan(&mut self, mut bytes: &[u8], mut on_reply: impl FnMut(Head)) -> Result<(), Garbage> {
+        while !bytes.is_empty() {
+            if self.skip_bytes > 0 {
+                let skipped = self.skip_bytes.min(bytes.len() as u64);
+                self.skip_bytes -= skipped;
+                bytes = &bytes[skipped as usize..];
+                if self.skip_bytes == 0 {
+                    self.value_ended(&mut on_reply);
+                }
+                continue;
+            }
+            let end = bytes.iter().position(|&byte| byte == b'\n');
+            let part = &bytes[..end.unwrap_or(bytes.len())];
+            let room = LINE_BYTES_MAX - self.line.len();
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let Some(end) = end else { return Ok(()) };
+            bytes = &bytes[end + 1..];
+            self.line_ended()?;
+            if self.skip_bytes == 0 {
+                self.value_ended(&mut on_reply);
+            }
+        }
+        Ok(())
+    }
+
+    /// Interprets a line: a value of its own, the length of a string, or the size of an aggregate.
+    fn line_ended(&mut self) -> Result<(), Garbage> {
+        let line = std::mem::take(&mut self.line);
+        let (&kind, text) = line.split_first().ok_or_else(|| Garbage("an empty line".into()))?;
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let top = self.due == 0;
+        self.due += u64::from(top);
+        let number = || -> Result<i64, Garbage> {
+            std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .filter(|&number: &i64| (-1..=u32::MAX as i64).contains(&number))
+                .ok_or_else(|| Garbage(String::from_utf8_lossy(&line).into_owned()))
+        };
+        let head = match kind {
+            b'+' => Head::Status,
+            b':' => Head::Integer,
+            b'_' => Head::Null,
+            b'#' | b',' | b'(' => Head::Other,
+            b'-' => {
+                self.error_text = String::from_utf8_lossy(text).into_owned();
+                Head::Error
+            }
+            b'$' | b'=' | b'!' => match number()? {
+                -1 => Head::Null,
+                length => {
+                    self.skip_bytes = length as u64 + 2;
+                    if kind == b'!' { Head::Error } else { Head::Bulk(length as u64) }
+                }
+            },
+            b'*' | b'~' | b'>' | b'%' | b'|' => {
+                let count = number()?.max(0) as u64;
+                self.due += match kind {
+                    b'%' => 2 * count,
+                    // The value that it describes follows.
+                    b'|' => 2 * count + 1,
+                    _ => count,
+                };
+                self.push |= top && kind == b'>';
+                if text == b"-1" { Head::Null } else { Head::Aggregate }
+            }
+            _ => return Err(Garbage(String::from_utf8_lossy(&line).into_owned())),
+        };
+        if top {
+            self.head = Some(head);
+        }
+        // The memory of the line serves the next one.
+        self.line = line;
+        self.line.clear();
+        Ok(())
+    }
+
+    #[inline]
+    fn value_ended(&mut self, on_reply: &mut impl FnMut(Head)) {
+        self.due -= 1;
+        if self.due > 0 {
+            return;
+        }
+        let push = std::mem::take(&mut self.push);
+        if let Some(head) = self.head.take()
+            && !push
+        {
+            on_reply(head);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(pieces: &[&[u8]]) -> Vec<Head> {
+        let mut scanner = Scanner::default();
+        let mut heads = Vec::new();
+        for piece in pieces {
+            scanner.scan(piece, |head| heads.push(head)).unwrap();
+        }
+        assert!(scanner.is_between_replies());
+        heads
+    }
+
+    const STREAM: &[u8] = b"+OK\r\n-ERR no\r\n:12\r\n$5\r\nhe\nlo\r\n$-1\r\n*-1\r\n*0\r\n$0\r\n\r\n\
+        *2\r\n*2\r\n:1\r\n$1\r\na\r\n+x\r\n%1\r\n+k\r\n_\r\n>2\r\n+push\r\n:1\r\n#t\r\n,1.5\r\n\
+        |1\r\n+ttl\r\n:3\r\n:4\r\n=7\r\ntxt:abc\r\n~1\r\n(123\r\n";
+
+    #[test]
+    fn every_split_gives_the_same_replies() {
+        let whole = heads(&[STREAM]);
+        assert_eq!(
+            whole,
+            [
+                Head::Status,
+                Head::Error,
+                Head::Integer,
+                Head::Bulk(5),
+                Head::Null,
+                Head::Null,
+                Head::Aggregate,
+                Head::Bulk(0),
+                Head::Aggregate,
+                Head::Aggregate,
+                Head::Other,
+                Head::Other,
+                Head::Aggregate,
+                Head::Bulk(7),
+                Head::Aggregate,
+            ]
+        );
+        for first in 0..STREAM.len() {
+            for second in first..STREAM.len() {
+                let pieces = [&STREAM[..first], &STREAM[first..second], &STREAM[second..]];
+                assert_eq!(heads(&pieces), whole, "cut at {first} and {second}");
+            }
+        }
+        let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
+        assert_eq!(heads(&bytes), whole);
+    }
+
+    #[test]
+    fn errors_keep_their_text() {
+        let mut scanner = Scanner::default();
+        scanner.scan(b"-WRONGTYPE Operation\r\n", |_| {}).unwrap();
+        assert_eq!(scanner.error_text(), "WRONGTYPE Operation");
+        let long = format!("-{}\r\n", "x".repeat(10_000));
+        let mut replies = 0;
+        scanner.scan(long.as_bytes(), |_| replies += 1).unwrap();
+        assert_eq!(replies, 1);
+        assert_eq!(scanner.error_text().len(), LINE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn garbage_is_told() {
+        for garbage in [&b"hello\r\n"[..], b"$x\r\n", b"*-7\r\n", b"\n", b"$99999999999\r\n"] {
+            assert!(Scanner::default().scan(garbage, |_| {}).is_err(), "{garbage:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The generator against servers whose delays and faults are known.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use clap::Parser;
+use polder_loadgen::options::{Cli, EngineChoice, LoadOptions};
+use polder_loadgen::report::TestResult;
+use polder_loadgen::runner;
+
+/// What the server does with each command.
+#[derive(Clone, Copy)]
+struct Behaviour {
+    reply: &'static [u8],
+    /// Waits so long before it answers what one read brought.
+    delay: Duration,
+    /// Sends replies in pieces of this size.
+    piece_bytes: usize,
+    /// Closes a connection after so many commands.
+    close_after: usize,
+}
+
+const PROMPT: Behaviour =
+    Behaviour { reply: b"+OK\r\n", delay: Duration::ZERO, piece_bytes: usize::MAX, close_after: usize::MAX };
+
+/// Starts the server on a port of its own. It lives as long as the test's process.
+fn serve(behaviour: Behaviour) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || converse(stream, behaviour));
+        }
+    });
+    port
+}
+
+/// A command is as many bulk strings as its first line says: one `*` each, since values hold none.
+fn converse(mut stream: TcpStream, behaviour: Behaviour) {
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = [0; 65536];
+    // Line ends that the current command still lacks; 0 between commands.
+    let (mut lines_due, mut commands) = (0, 0);
+    let mut line = Vec::new();
+    loop {
+        let count = match stream.read(&mut buffer) {
+            Ok(count) if count > 0 => count,
+            _ => return,
+        };
+        let mut complete = 0;
+        for &byte in &buffer[..count] {
+            line.push(byte);
+            if byte != b'\n' {
+                continue;
+            }
+            let text = String::from_utf8(std::mem::take(&mut line)).unwrap();
+            if lines_due == 0 {
+                lines_due = 2 * text.trim().trim_start_matches('*').parse::<usize>().unwrap();
+            } else {
+                lines_due -= 1;
+                complete += usize::from(lines_due == 0);
+            }
+        }
+        std::thread::sleep(behaviour.delay);
+        let answered = complete.min(behaviour.close_after - commands);
+        for piece in behaviour.reply.repeat(answered).chunks(behaviour.piece_bytes) {
+            if stream.write_all(piece).is_err() {
+                return;
+            }
+        }
+        commands += complete;
+        if commands >= behaviour.close_after {
+            return;
+        }
+    }
+}
+
+fn options(line: &str) -> LoadOptions {
+    let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
+    Cli::try_parse_from(words).unwrap().load
+}
+
+fn measure(line: &str) -> TestResult {
+    let options = options(line);
+    let engine = runner::choose_engine(options.engine).unwrap();
+    let topology = runner::prepare(&options).unwrap();
+    let test = options.chosen_tests().unwrap().remove(0);
+    runner::measure(&options, engine, &topology, &test).unwrap()
+}
+
+fn binary(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
+}
+
+/// Both engines must behave alike; io_uring is left out where it is forbidden.
+fn engines() -> Vec<&'static str> {
+    let mut engines = vec!["epoll"];
+    if runner::choose_engine(EngineChoice::IoUring).is_ok() {
+        engines.push("io_uring");
+    }
+    engines
+}
+
+#[test]
+fn a_known_delay_is_measured() {
+    let port = serve(Behaviour { delay: Duration::from_millis(10), ..PROMPT });
+    for engine in engines() {
+        let result = measure(&format!("-p {port} -c 2 -n 60 -P 3 -r 100 -d 8 -t set --engine {engine}"));
+        assert_eq!(result.requests, 60);
+        assert_eq!((result.errors, result.wrong, &result.failure), (0, 0, &None));
+        // Never less than the delay; more only as far as this machine is busy.
+        assert!(result.latency_us.min >= 10_000.0, "{result:?}");
+        assert!(result.latency_us.p50 < 40_000.0, "{result:?}");
+        // 2 connections of 10 rounds each, one after the other.
+        assert!(result.seconds >= 0.1, "{result:?}");
+        assert!(result.requests_per_second <= 600.0, "{result:?}");
+        assert_eq!(result.generator_is_bottleneck, Some(false));
+    }
+}
+
+#[test]
+fn replies_in_single_bytes_are_counted() {
+    let port = serve(Behaviour { reply: b"$3\r\nxxx\r\n", piece_bytes: 1, ..PROMPT });
+    for engine in engines() {
+        let result = measure(&format!("-p {port} -c 3 -n 200 -P 7 -t get --engine {engine}"));
+        assert_eq!((result.requests, result.wrong, result.misses), (200, 0, 0));
+    }
+}
+
+#[test]
+fn a_duration_ends_the_load() {
+    let port = serve(PROMPT);
+    let result = measure(&format!("-p {port} -c 4 --seconds 0.2 --warmup 0.05 -t set --threads 2"));
+    assert!(result.requests > 0 && result.failure.is_none(), "{result:?}");
+    assert!((0.19..0.4).contains(&result.seconds), "{result:?}");
+}
+
+#[test]
+fn wrong_replies_and_errors_are_told() {
+    let port = serve(Behaviour { reply: b"$2\r\nxx\r\n", ..PROMPT });
+    let result = measure(&format!("-p {port} -c 1 -n 10 -t get"));
+    assert_eq!((result.wrong, result.errors), (10, 0));
+    let port = serve(Behaviour { reply: b"$-1\r\n", ..PROMPT });
+    let result = measure(&format!("-p {port} -c 1 -n 10 -t get"));
+    assert_eq!((result.wrong, result.misses), (0, 10));
+    let port = serve(Behaviour { reply: b"-OOM command not allowed\r\n", ..PROMPT });
+    let result = measure(&format!("-p {port} -c 1 -n 10 -P 5 -t set"));
+    assert_eq!((result.errors, result.requests), (10, 10));
+    assert_eq!(result.first_error.as_deref(), Some("OOM command not allowed"));
+    let output = binary(&format!("-p {port} -c 1 -n 10 -t set -q"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn a_server_that_goes_away_is_no_stall() {
+    let port = serve(Behaviour { close_after: 50, ..PROMPT });
+    for engine in engines() {
+        let output = binary(&format!("-p {port} -c 1 -n 1000 -t set --engine {engine}"));
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let (text, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("50 requests"), "the result so far: {text}");
+        assert!(errors.contains("closed a connection"), "{errors}");
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    let port = serve(Behaviour { reply: b"", ..PROMPT });
+    let output = binary(&format!("-p {port} -c 2 --seconds 30 --timeout 0.2 -t set"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("sent nothing"), "{output:?}");
+}
+
+#[test]
+fn a_server_of_another_protocol_is_told() {
+    let port = serve(Behaviour { reply: b"HTTP/1.1 400 Bad Request\r\n", ..PROMPT });
+    let output = binary(&format!("-p {port} -c 1 -n 10 -t set"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("RESP"), "{output:?}");
+}
+
+#[test]
+fn no_server_at_all() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let output = binary(&format!("-p {port} -n 10"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Could not connect"), "{output:?}");
+    assert_eq!(binary("--nonsense").status.code(), Some(1));
+    assert_eq!(binary("--help").status.code(), Some(0));
+}
+
+#[test]
+fn results_in_all_forms() {
+    let port = serve(PROMPT);
+    let path = std::env::temp_dir().join(format!("polder-loadgen-{}.json", std::process::id()));
+    let output = binary(&format!("-p {port} -n 100 -c 2 -t set,mset --csv --json {}", path.display()));
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3);
+    let columns = lines[0].split(',').count();
+    assert!(lines.iter().all(|line| line.split(',').count() == columns), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(json[0]["test"], "SET");
+    assert_eq!(json[1]["requests"], 100);
+}

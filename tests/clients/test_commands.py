@@ -1,0 +1,300 @@
+"""redis-py's own methods for strings, keys and the server, each at least once. The client parses each
+reply into its own types, so a reply of the wrong shape fails here even where its text is right."""
+
+import datetime
+import threading
+import time
+
+import redis
+
+FAR = 33177117420
+
+
+def fails(kind, text, call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except kind as error:
+        assert text in str(error), f"{error!r} does not say {text!r}"
+        return
+    raise AssertionError(f"{call.__name__} does not fail")
+
+
+# Strings.
+
+
+def test_set_and_get(r):
+    assert r.set("k", "v") is True
+    assert r.get("k") == "v"
+    assert r.get("missing") is None
+    assert r.set("k", "w", nx=True) is None
+    assert r.set("none", "w", xx=True) is None
+    assert r.set("k", "x", get=True) == "v"
+    assert r.set("new", "x", get=True) is None
+    assert r.set("k", "v", ex=100) is True and 99 <= r.ttl("k") <= 100
+    assert r.set("k", "v", px=100_000) is True and 99 <= r.ttl("k") <= 100
+    assert r.set("k", "v", exat=FAR) is True and r.expiretime("k") == FAR
+    assert r.set("k", "v", pxat=FAR * 1000 + 5) is True and r.pexpiretime("k") == FAR * 1000 + 5
+    assert r.set("k", "v", keepttl=True) is True and r.expiretime("k") == FAR
+    assert r.set("k", "v", ex=datetime.timedelta(minutes=1)) is True and r.ttl("k") <= 60
+    r["item"] = "x"
+    assert r["item"] == "x" and "item" in r
+    del r["item"]
+    assert "item" not in r
+
+
+def test_unicode_and_bytes(r):
+    r.set("ключ", "значение ☃")
+    assert r.get("ключ") == "значение ☃"
+    raw = redis.Redis(port=r.connection_pool.connection_kwargs["port"])
+    value = bytes(range(256)) * 300
+    raw.set(b"\x00\xff\r\n", value)
+    assert raw.get(b"\x00\xff\r\n") == value
+
+
+def test_getters(r):
+    r.set("k", "v")
+    assert r.getdel("k") == "v" and r.getdel("k") is None
+    r.set("k", "v")
+    assert r.getex("k", ex=100) == "v" and r.ttl("k") > 90
+    assert r.getex("k", px=100_000) == "v"
+    assert r.getex("k", exat=FAR) == "v"
+    assert r.getex("k", pxat=FAR * 1000) == "v"
+    assert r.getex("k", persist=True) == "v" and r.ttl("k") == -1
+    assert r.getset("k", "w") == "v"
+    assert r.getrange("k", 0, -1) == "w"
+    assert r.substr("k", 0) == "w"
+    assert r.strlen("k") == 1
+
+
+def test_setters(r):
+    assert r.setnx("k", "v") is True and r.setnx("k", "v") is False
+    assert r.setex("k", 100, "v") is True
+    assert r.psetex("k", 100_000, "v") is True
+    assert r.append("k", "w") == 2
+    assert r.setrange("k", 4, "x") == 5
+    assert r.get("k") == "vw\x00\x00x"
+    fails(redis.ResponseError, "invalid expire time in 'setex' command", r.setex, "k", 0, "v")
+
+
+def test_counters(r):
+    assert r.incr("n") == 1 and r.incrby("n", 5) == 6 and r.incr("n", 4) == 10
+    assert r.decr("n") == 9 and r.decrby("n", 4) == 5
+    assert r.incrbyfloat("f", 1.5) == 1.5
+    assert isinstance(r.incrbyfloat("f", 0.25), float)
+    r.set("text", "abc")
+    fails(redis.ResponseError, "value is not an integer or out of range", r.incr, "text")
+    fails(redis.ResponseError, "value is not a valid float", r.incrbyfloat, "text", 1)
+
+
+def test_many_keys(r):
+    keys = {f"key:{number}": str(number) for number in range(200)}
+    assert r.mset(keys) is True
+    assert r.mget(list(keys)) == list(keys.values())
+    assert r.mget("key:0", "missing", "key:199") == ["0", None, "199"]
+    assert r.msetnx({"a": 1, "key:0": 2}) is False and r.get("a") is None
+    assert r.msetnx({"a": 1, "b": 2}) is True
+    assert r.exists(*keys, "missing") == 200
+    assert r.touch(*keys) == 200
+    assert r.delete(*list(keys)[:100]) == 100
+    assert r.unlink(*list(keys)) == 100
+    assert r.dbsize() == 2
+
+
+def test_lcs(r):
+    r.mset({"a": "ohmytext", "b": "mynewtext"})
+    assert r.lcs("a", "b") == "mytext"
+    assert r.lcs("a", "b", len=True) == 6
+    matches = r.lcs("a", "b", idx=True, minmatchlen=3, withmatchlen=True)
+    if isinstance(matches, list):
+        matches = dict(zip(matches[::2], matches[1::2]))
+    # Each client version sorts the parts of a match in its own way.
+    assert matches["len"] == 6 and len(matches["matches"]) == 1
+    assert sorted(map(str, matches["matches"][0])) == ["4", "[4, 7]", "[5, 8]"]
+
+
+# Keys.
+
+
+def test_expiry(r):
+    r.set("k", "v")
+    assert r.ttl("k") == -1 and r.pttl("missing") == -2
+    assert r.expire("k", 100) is True
+    assert r.expire("k", 200, nx=True) is False and r.expire("k", 200, xx=True) is True
+    assert r.expire("k", 100, gt=True) is False and r.expire("k", 100, lt=True) is True
+    assert r.pexpire("k", 150_000) is True and 140_000 < r.pttl("k") <= 150_000
+    assert r.expireat("k", FAR) is True and r.expiretime("k") == FAR
+    assert r.expireat("k", datetime.datetime(2999, 1, 1)) is True
+    assert r.pexpireat("k", FAR * 1000) is True and r.pexpiretime("k") == FAR * 1000
+    assert r.persist("k") is True and r.persist("k") is False
+    assert r.expire("k", -1) is True and r.exists("k") == 0
+    assert r.expire("missing", 1) is False
+    r.set("short", "v", px=20)
+    deadline = time.monotonic() + 5
+    while r.exists("short"):
+        assert time.monotonic() < deadline
+    assert r.get("short") is None
+
+
+def test_key_space(r):
+    assert r.randomkey() is None
+    r.mset({"one": 1, "two": 2, "three": 3})
+    assert r.randomkey() in ("one", "two", "three")
+    assert sorted(r.keys()) == ["one", "three", "two"]
+    assert r.keys("t*o") == ["two"]
+    assert r.type("one") == "string" and r.type("missing") == "none"
+    cursor, found = r.scan(0, match="*", count=1000)
+    assert isinstance(cursor, int) and isinstance(found, list)
+    assert sorted(r.scan_iter()) == ["one", "three", "two"]
+    assert list(r.scan_iter(match="one", count=1, _type="string")) == ["one"]
+    assert list(r.scan_iter(_type="hash")) == []
+
+
+def test_rename_copy_move(r):
+    r.set("k", "v")
+    assert r.rename("k", "l") is True and r.get("l") == "v"
+    fails(redis.ResponseError, "no such key", r.rename, "k", "l")
+    r.set("k", "w")
+    assert r.renamenx("k", "l") is False and r.renamenx("k", "m") is True
+    assert r.copy("m", "n") is True and r.copy("m", "n") is False
+    assert r.copy("m", "n", replace=True) is True
+    assert r.copy("m", "m", destination_db=1) is True
+    assert r.move("l", 1) is True and r.move("l", 1) is False
+    assert r.swapdb(0, 1) is True
+    assert r.get("l") == "v"
+    assert r.swapdb(0, 1) is True
+
+
+def test_object(r):
+    r.set("k", 12)
+    assert r.object("encoding", "k") == "int"
+    assert r.object("idletime", "k") >= 0
+    assert r.object("refcount", "k") >= 1
+    assert r.object("encoding", "missing") is None
+    assert r.memory_usage("k") > 0 and r.memory_usage("missing") is None
+
+
+# Connections and the server.
+
+
+def test_connection(r):
+    assert r.ping() is True and r.echo("hello") == "hello"
+    connection = r.client()
+    assert connection.client_setname("me") is True and connection.client_getname() == "me"
+    assert connection.client_id() > 0
+    described = connection.client_info()
+    assert described["name"] == "me" and int(described["db"]) == 0
+    listed = [client for client in r.client_list() if client["name"] == "me"]
+    assert len(listed) == 1 and listed[0]["lib-name"] == "redis-py"
+    assert len(r.client_list(client_id=[connection.client_id()])) == 1
+    assert r.client_kill_filter(_id=connection.client_id()) == 1
+    assert r.client_pause(1) is True and r.client_unpause() in (True, b"OK", "OK")
+    assert r.client_no_evict("OFF") in (True, "OK") and r.client_no_touch("OFF") in (True, "OK")
+    assert r.client_unblock(connection.client_id()) is False
+
+
+def test_databases(r):
+    options = r.connection_pool.connection_kwargs
+    other = redis.Redis(port=options["port"], db=3, decode_responses=True)
+    r.set("k", "zero")
+    assert other.get("k") is None
+    other.set("k", "three")
+    assert r.get("k") == "zero"
+    assert r.info("keyspace")["db3"]["keys"] == 1
+    assert other.flushdb() is True and r.dbsize() == 1
+    assert r.flushall(asynchronous=True) is True and r.dbsize() == 0
+
+
+def test_info(r):
+    r.set("k", "v")
+    info = r.info()
+    assert info["redis_version"].startswith("7.") and info["role"] == "master"
+    assert info["connected_clients"] >= 1 and info["used_memory"] > 0
+    assert info["db0"]["keys"] == 1 and info["db0"]["expires"] == 0
+    everything = r.info("everything")
+    assert everything["cmdstat_set"]["calls"] >= 1
+    assert r.info("server", "clients")["maxclients"] > 0
+    assert isinstance(r.time()[0], int)
+
+
+def test_config(r):
+    assert r.config_get("maxmemory")["maxmemory"] == "0"
+    assert "maxmemory-policy" in r.config_get("maxmemory*")
+    assert len(r.config_get("*")) > 100
+    assert r.config_set("timeout", 0) is True
+    assert r.config_set("timeout", 0, "maxmemory-samples", 5) is True
+    assert r.config_resetstat() is True
+    fails(redis.ResponseError, "running without a config file", r.config_rewrite)
+    fails(redis.ResponseError, "Unknown option", r.config_set, "nothing", 1)
+
+
+def test_command(r):
+    commands = r.command()
+    assert commands["get"]["arity"] == 2 and "readonly" in commands["get"]["flags"]
+    assert commands["mset"]["step_count"] == 2
+    assert r.command_count() == len(commands)
+    assert set(commands) <= set(r.command_list())
+    assert r.command_getkeys("MSET", "a", 1, "b", 2) == ["a", "b"]
+    assert r.command_getkeysandflags("GET", "a")
+    assert "mget" in r.command_list(category="string")
+    assert r.command_list(pattern="mset*")
+
+
+def test_slow_log_and_latency(r):
+    assert r.config_set("slowlog-log-slower-than", 0) is True
+    r.get("slow")
+    entries = r.slowlog_get(5)
+    assert any(entry["command"] in (b"GET slow", "GET slow") for entry in entries), entries
+    assert r.slowlog_len() > 0 and r.slowlog_reset() is True
+    assert r.config_set("slowlog-log-slower-than", 10_000) is True
+    assert r.latency_reset() >= 0 and r.latency_latest() == [] and r.latency_history("command") == []
+
+
+def test_memory(r):
+    stats = r.memory_stats()
+    assert stats["peak.allocated"] > 0
+    assert r.memory_purge() is True
+    assert "ver" in str(r.lolwut())
+
+
+def test_monitor(r):
+    with r.monitor() as monitor:
+        r.set("watched", "v")
+        for _ in range(10):
+            seen = monitor.next_command()
+            if seen["command"].startswith("SET watched"):
+                assert seen["db"] == 0 and seen["client_address"] == "127.0.0.1"
+                return
+    raise AssertionError("the command was not shown")
+
+
+def test_pipeline(r):
+    with r.pipeline(transaction=False) as pipe:
+        for number in range(1000):
+            pipe.set(f"key:{number}", number).get(f"key:{number}").incr("count")
+        replies = pipe.execute()
+    assert replies[1::3] == [str(number) for number in range(1000)]
+    assert replies[2::3] == list(range(1, 1001))
+    with r.pipeline(transaction=False) as pipe:
+        pipe.set("k", "text").incr("k").get("k")
+        replies = pipe.execute(raise_on_error=False)
+    assert replies[0] is True and isinstance(replies[1], redis.ResponseError) and replies[2] == "text"
+
+
+def test_threads(r):
+    """Many clients of one pool, each counting on every core."""
+
+    def work():
+        for number in range(200):
+            r.incr(f"counter:{number % 16}")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(int(value) for value in r.mget([f"counter:{n}" for n in range(16)])) == 1600
+
+
+def test_unknown_commands(r):
+    fails(redis.ResponseError, "unknown command 'NOSUCH'", r.execute_command, "NOSUCH", "a")
+    fails(redis.ResponseError, "wrong number of arguments for 'get' command", r.execute_command, "GET")

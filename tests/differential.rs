@@ -1,0 +1,619 @@
+//! Random sequences of string and key commands, sent to redis-server and to polder: every reply is the
+//! same, errors to the letter.
+//!
+//! ```text
+//!   seed ─ templates ─ sequence ─┬─ redis-server ─ replies ─┐
+//!                                └─ polder ─────── replies ─┴─ compare ─ shrink ─ print
+//! ```
+//!
+//! Few keys, so that commands meet the same ones; options valid and invalid; pipelines of random
+//! depth, both protocols. What depends on the moment (times to live) is compared within the time that
+//! passed, what depends on chance or layout (RANDOMKEY, the order of SCAN and KEYS) by what must hold.
+//!
+//! Replay: `POLDER_SEED=… cargo test --test differential`; `POLDER_SEQUENCES` says how many. With
+//! `POLDER_SURVEY=1` the test goes on after a difference, leaves the command in question out of later
+//! sequences, and fails with the list of all.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::client::{Client, ReadError, Reply, encode, quote};
+use support::random::{Random, seed};
+use support::server::Server;
+
+/// Commands of one sequence.
+const COMMANDS_PER_SEQUENCE: usize = 250;
+
+/// Runs that the search for a shorter failing sequence may take.
+const SHRINK_RUNS_MAX: usize = 400;
+
+/// What two clocks and two rounds of scheduling may add to the time that passed.
+const SLACK_MS: i64 = 5;
+
+/// One line per form of a command. `<k>` is a key, `<v>` a value, `<n>` a whole number, `<f>` a
+/// fraction, `<i>` an index, `<s>` and `<m>` are seconds and milliseconds from now, `<S>` and `<M>`
+/// times, `<db>` a database, `<p>` a pattern; `<set?>` stands for up to three options of SET.
+const TEMPLATES: &[&str] = &[
+    "SET <k> <v>",
+    "SET <k> <v> <set?>",
+    "SET <k> <v> <set?>",
+    "SET <k> <n>",
+    "GET <k>",
+    "GET <k>",
+    "GETDEL <k>",
+    "GETEX <k> <getex?>",
+    "GETSET <k> <v>",
+    "SETNX <k> <v>",
+    "SETEX <k> <s> <v>",
+    "PSETEX <k> <m> <v>",
+    "MGET <k> <k> <k> <k>",
+    "MSET <k> <v> <k> <v> <k> <v>",
+    "MSETNX <k> <v> <k> <v>",
+    "APPEND <k> <v>",
+    "STRLEN <k>",
+    "INCR <k>",
+    "DECR <k>",
+    "INCRBY <k> <n>",
+    "DECRBY <k> <n>",
+    "INCRBYFLOAT <k> <f>",
+    "GETRANGE <k> <i> <i>",
+    "SUBSTR <k> <i> <i>",
+    "SETRANGE <k> <i> <v>",
+    "LCS <k> <k> <lcs?>",
+    "DEL <k> <k>",
+    "UNLINK <k>",
+    "EXISTS <k> <k> <k>",
+    "TYPE <k>",
+    "TOUCH <k> <k>",
+    "EXPIRE <k> <s> <expire?>",
+    "PEXPIRE <k> <m> <expire?>",
+    "EXPIREAT <k> <S> <expire?>",
+    "PEXPIREAT <k> <M> <expire?>",
+    "TTL <k>",
+    "PTTL <k>",
+    "EXPIRETIME <k>",
+    "PEXPIRETIME <k>",
+    "PERSIST <k>",
+    "KEYS <p>",
+    "SCAN 0 <scan?>",
+    "RANDOMKEY",
+    "RENAME <k> <k>",
+    "RENAMENX <k> <k>",
+    "COPY <k> <k> <copy?>",
+    "MOVE <k> <db>",
+    "OBJECT ENCODING <k>",
+    "OBJECT REFCOUNT <k>",
+    "OBJECT IDLETIME <k>",
+    "OBJECT FREQ <k>",
+    "DBSIZE",
+    "SELECT <db>",
+    "SWAPDB <db> <db>",
+    "ECHO <v>",
+    "PING",
+];
+
+/// Rare, because each makes the databases empty.
+const RARE_TEMPLATES: &[&str] =
+    &["FLUSHDB", "FLUSHALL", "FLUSHDB ASYNC", "FLUSHALL SYNC", "FOO <k>", "GET", "OBJECT FOO <k>"];
+
+const KEYS: &[&[u8]] = &[
+    // These four live on the four cores of a server with four, the next two on one.
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"{tag}x",
+    b"{tag}y",
+    b"key:000000000001",
+    b"",
+    b"\x00\xff",
+    b"missing",
+    b"a-key-that-is-longer-than-what-any-table-would-keep-inline-for-it",
+];
+
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "7",
+    "10",
+    "100",
+    "-100",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "123456789012",
+    "2147483648",
+    "01",
+    "+1",
+    "-0",
+    " 1",
+    "1 ",
+    "",
+    "abc",
+    "1.5",
+    "0x10",
+    "1e3",
+];
+
+const FRACTIONS: &[&str] = &[
+    "0", "1.5", "-0.1", "0.1", "3", "1e3", "-2.25", "1e-5", "100000", "abc", "", "nan", "inf", " 1", "1.",
+    ".5", "+2",
+];
+
+const INDEXES: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "3",
+    "-3",
+    "5",
+    "10",
+    "100",
+    "-100",
+    "2147483648",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "abc",
+    "",
+];
+
+const PATTERNS: &[&str] =
+    &["*", "?", "a*", "[abc]", "[^a]", "*x", "{tag}*", "key:*", "", "\\a", "[", "**", "missing"];
+
+/// SET with a time in the past makes a key that is there until it is looked at: DBSIZE would tell when.
+const SET_OPTIONS: &[&str] =
+    &["NX", "XX", "GET", "KEEPTTL", "EX <s>", "PX <m>", "EXAT <later>", "PXAT <later-ms>", "get", "FOO"];
+const GETEX_OPTIONS: &[&str] = &["EX <s>", "PX <m>", "EXAT <S>", "PXAT <M>", "PERSIST", "persist", "FOO"];
+const LCS_OPTIONS: &[&str] = &["LEN", "IDX", "WITHMATCHLEN", "MINMATCHLEN 2", "MINMATCHLEN x", "idx", "FOO"];
+const EXPIRE_OPTIONS: &[&str] = &["NX", "XX", "GT", "LT", "gt", "FOO"];
+const SCAN_OPTIONS: &[&str] =
+    &["MATCH <p>", "COUNT 3", "COUNT 100", "TYPE string", "TYPE hash", "COUNT 0", "FOO"];
+const COPY_OPTIONS: &[&str] = &["REPLACE", "DB <db>", "replace", "FOO", "DB"];
+
+/// Seconds far in the future and in the past, and what is no time at all.
+const TIMES: &[&str] = &[
+    "33177117420",
+    "33177117421",
+    "33177119999",
+    "1",
+    "0",
+    "-1",
+    "abc",
+    "9223372036854775807",
+    "9223372036854775",
+    "",
+];
+const TIMES_MS: &[&str] =
+    &["33177117420123", "33177117421500", "33177119999999", "1", "0", "-1", "abc", "9223372036854775808", ""];
+
+/// Replies that are meant to differ, with the reason.
+struct Intended {
+    /// The command, with its subcommand if only that differs; empty for all.
+    command: &'static str,
+    reason: &'static str,
+    accept: fn(&Command, &Reply, &Reply) -> bool,
+}
+
+const INTENDED: &[Intended] = &[
+    Intended {
+        command: "",
+        reason: "an error quotes all that the client sent, as UTF-8, where Redis stops at a zero byte",
+        accept: |command, reference, ours| match (reference, ours) {
+            (Reply::Error(reference), Reply::Error(ours)) => {
+                let odd = command.iter().flatten().any(|&byte| byte == 0 || byte >= 0x80);
+                let common = reference.iter().zip(ours).take_while(|(one, other)| one == other).count();
+                odd && common >= "ERR unknown command".len()
+            }
+            _ => false,
+        },
+    },
+    Intended {
+        command: "KEYS",
+        reason: "any number of stars matches the empty key, where Redis shows it for a single one only",
+        accept: |_, reference, ours| without_empty(reference) == without_empty(ours),
+    },
+    Intended {
+        command: "SCAN",
+        reason: "any number of stars matches the empty key, where Redis shows it for a single one only",
+        accept: |_, reference, ours| without_empty(reference) == without_empty(ours),
+    },
+    Intended {
+        command: "SCAN",
+        reason: "what is not a number is no cursor, where Redis takes an empty text for 0",
+        accept: |command, _, ours| {
+            let cursor = command.get(1).map_or(&[][..], Vec::as_slice);
+            let empty = cursor.is_empty() || cursor[0] == 0;
+            empty && *ours == Reply::Error(b"ERR invalid cursor".to_vec())
+        },
+    },
+    Intended {
+        command: "OBJECT REFCOUNT",
+        reason: "the count tells how Redis shares small integers, which other commands may undo there",
+        accept: |_, reference, ours| matches!((reference, ours), (Reply::Integer(_), Reply::Integer(_))),
+    },
+];
+
+fn without_empty(keys: &Reply) -> Option<Vec<Reply>> {
+    let Reply::Array(keys) = keys.sorted() else { return None };
+    Some(keys.into_iter().filter(|key| *key != Reply::bulk("")).collect())
+}
+
+type Command = Vec<Vec<u8>>;
+
+/// A sequence and the ways of sending it, all from the seed.
+#[derive(Clone)]
+struct Sequence {
+    commands: Vec<Command>,
+    batch_seed: u64,
+    version_3: bool,
+}
+
+struct Generator {
+    random: Random,
+    /// Makes each relative time different, so that no comparison of two hangs on a millisecond.
+    counter: u64,
+}
+
+impl Generator {
+    fn sequence(&mut self) -> Sequence {
+        let commands = (0..COMMANDS_PER_SEQUENCE).map(|_| self.command()).collect();
+        Sequence { commands, batch_seed: self.random.next(), version_3: self.random.one_in(3) }
+    }
+
+    fn command(&mut self) -> Command {
+        let template = if self.random.one_in(60) {
+            *self.random.pick(RARE_TEMPLATES)
+        } else {
+            *self.random.pick(TEMPLATES)
+        };
+        let mut words = Vec::new();
+        self.expand(template, &mut words);
+        if self.random.one_in(25) {
+            self.damage(&mut words);
+        }
+        if self.random.one_in(10) {
+            words[0].make_ascii_lowercase();
+        }
+        words
+    }
+
+    fn expand(&mut self, template: &str, words: &mut Command) {
+        for word in template.split(' ') {
+            let options = match word {
+                "<set?>" => SET_OPTIONS,
+                "<getex?>" => GETEX_OPTIONS,
+                "<lcs?>" => LCS_OPTIONS,
+                "<expire?>" => EXPIRE_OPTIONS,
+                "<scan?>" => SCAN_OPTIONS,
+                "<copy?>" => COPY_OPTIONS,
+                _ => {
+                    let word = self.word(word);
+                    words.push(word);
+                    continue;
+                }
+            };
+            let count = *self.random.pick(&[0, 1, 1, 1, 1, 2, 2, 3]);
+            for _ in 0..count {
+                let option = *self.random.pick(options);
+                // Words that are no option are left to few commands: they hide all else.
+                if option != "FOO" || self.random.one_in(4) {
+                    self.expand(option, words);
+                }
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Vec<u8> {
+        self.counter += 1;
+        let text = |choice: &&str| choice.as_bytes().to_vec();
+        // Long enough to outlast the test, and never twice the same.
+        let later = 1_000 + (self.random.below(900) as u64) * 1_000 + self.counter % 1_000;
+        match word {
+            "<k>" => self.random.pick(KEYS).to_vec(),
+            "<v>" => self.value(),
+            "<n>" => text(self.random.pick(NUMBERS)),
+            "<f>" => text(self.random.pick(FRACTIONS)),
+            "<i>" => text(self.random.pick(INDEXES)),
+            "<p>" => text(self.random.pick(PATTERNS)),
+            "<db>" => text(self.random.pick(&["0", "0", "0", "1", "1", "2", "15", "16", "-1", "abc"])),
+            "<s>" if self.random.one_in(6) => {
+                text(self.random.pick(&["0", "-1", "abc", "9223372036854775807", ""]))
+            }
+            "<s>" => later.to_string().into_bytes(),
+            "<m>" if self.random.one_in(6) => {
+                text(self.random.pick(&["0", "-1", "abc", "9223372036854775807", ""]))
+            }
+            "<m>" => (later * 1_000).to_string().into_bytes(),
+            "<later>" => text(self.random.pick(&["33177117420", "33177117999", "0", "-1", "abc"])),
+            "<later-ms>" => text(self.random.pick(&["33177117420123", "33177117420500", "0", "-1", "abc"])),
+            "<S>" => text(self.random.pick(TIMES)),
+            "<M>" => text(self.random.pick(TIMES_MS)),
+            other => other.as_bytes().to_vec(),
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.random.below(6) {
+            0 => self.random.pick(NUMBERS).as_bytes().to_vec(),
+            1 => self.random.pick(FRACTIONS).as_bytes().to_vec(),
+            2 => {
+                let length = *self.random.pick(&[0, 1, 10, 43, 44, 45, 200]);
+                self.random.bytes(length)
+            }
+            3 => {
+                let letter = *self.random.pick(b"xyz");
+                let length = *self.random.pick(&[1, 44, 45, 1000]);
+                vec![letter; length]
+            }
+            _ => self.random.pick(&["v", "hello", "hello world", "yellow", "Value-12"]).as_bytes().to_vec(),
+        }
+    }
+
+    /// Drops, repeats or adds an argument.
+    fn damage(&mut self, words: &mut Command) {
+        let at = self.random.below(words.len());
+        match self.random.below(3) {
+            0 if words.len() > 1 => {
+                words.remove(at.max(1));
+            }
+            1 => {
+                let word = words[at].clone();
+                words.push(word);
+            }
+            _ => {
+                let extra = *self.random.pick(&["FOO", "NX", "EX", "GET", "100000", "", "\u{0}"]);
+                words.insert((at + 1).min(words.len()), extra.as_bytes().to_vec());
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Mismatch {
+    index: usize,
+    reference: Vec<String>,
+    ours: Vec<String>,
+}
+
+struct Pair<'a> {
+    reference: &'a mut Server,
+    ours: &'a mut Server,
+}
+
+impl Pair<'_> {
+    /// Runs the sequence on both servers and returns the first difference.
+    fn run(&mut self, sequence: &Sequence) -> Option<Mismatch> {
+        let started = Instant::now();
+        let mut reference = self.reference.client();
+        let mut ours = self.ours.client();
+        let mut random = Random::new(sequence.batch_seed);
+        for client in [&mut reference, &mut ours] {
+            client.run("FLUSHALL");
+            client.run(if sequence.version_3 { "HELLO 3" } else { "HELLO 2" });
+        }
+        let mut index = 0;
+        while index < sequence.commands.len() {
+            let depth = *random.pick(&[1, 1, 2, 5, 20, 60]);
+            let mut end = (index + depth).min(sequence.commands.len());
+            // Commands that are judged by the state they leave run alone.
+            if let Some(alone) = sequence.commands[index..end].iter().position(is_alone) {
+                end = if alone == 0 { index + 1 } else { index + alone };
+            }
+            let batch = &sequence.commands[index..end];
+            let found = if is_alone(&batch[0]) {
+                compare_alone(&mut reference, &mut ours, &batch[0])
+            } else {
+                compare_batch(&mut reference, &mut ours, batch, started)
+            };
+            if let Some((offset, reference, ours)) = found {
+                return Some(Mismatch { index: index + offset, reference, ours });
+            }
+            index = end;
+        }
+        None
+    }
+
+    fn shrink(&mut self, sequence: &Sequence, first: &Mismatch) -> (Sequence, Mismatch) {
+        let mut best = sequence.clone();
+        best.commands.truncate(first.index + 1);
+        let mut runs = 0;
+        let mut step = best.commands.len() / 2;
+        // What does not happen again depends on the moment; the whole sequence is shown then.
+        let Some(mut mismatch) = self.run(&best) else { return (best, first.clone()) };
+        while step > 0 && runs < SHRINK_RUNS_MAX && self.ours.is_running() {
+            let mut at = 0;
+            while at < best.commands.len() && runs < SHRINK_RUNS_MAX {
+                let mut shorter = best.clone();
+                shorter.commands.drain(at..(at + step).min(best.commands.len()));
+                runs += 1;
+                match self.run(&shorter) {
+                    Some(found) if !shorter.commands.is_empty() => {
+                        shorter.commands.truncate(found.index + 1);
+                        best = shorter;
+                        mismatch = found;
+                    }
+                    _ => at += step,
+                }
+            }
+            step /= 2;
+        }
+        (best, mismatch)
+    }
+}
+
+fn name_of(command: &Command) -> String {
+    String::from_utf8_lossy(&command[0]).to_ascii_uppercase()
+}
+
+fn is_alone(command: &Command) -> bool {
+    matches!(name_of(command).as_str(), "RANDOMKEY" | "SCAN")
+}
+
+type Found = Option<(usize, Vec<String>, Vec<String>)>;
+
+fn compare_batch(reference: &mut Client, ours: &mut Client, batch: &[Command], started: Instant) -> Found {
+    let bytes: Vec<u8> = batch.iter().flat_map(|command| encode(command)).collect();
+    // A server that is gone shows when its reply is read.
+    let _ = reference.send(&bytes);
+    let _ = ours.send(&bytes);
+    for (offset, command) in batch.iter().enumerate() {
+        let (expected, got) = (reference.read(), ours.read());
+        let same = match (&expected, &got) {
+            (Ok(expected), Ok(got)) => equal(command, expected, got, started),
+            _ => false,
+        };
+        if !same {
+            return Some((offset, show(&expected), show(&got)));
+        }
+    }
+    None
+}
+
+fn show(reply: &Result<Reply, ReadError>) -> Vec<String> {
+    match reply {
+        Ok(reply) => reply.render(),
+        Err(error) => vec![format!("({error:?})")],
+    }
+}
+
+/// Whether the two replies mean the same.
+fn equal(command: &Command, expected: &Reply, got: &Reply, started: Instant) -> bool {
+    if expected == got {
+        return true;
+    }
+    let passed_ms = started.elapsed().as_millis() as i64 + SLACK_MS;
+    let name = name_of(command);
+    let full = match command.get(1) {
+        Some(sub) => format!("{name} {}", String::from_utf8_lossy(sub).to_ascii_uppercase()),
+        None => name.clone(),
+    };
+    let matches = |intended: &Intended, name: &str, full: &str| {
+        intended.command.is_empty() || intended.command == name || intended.command == full
+    };
+    if INTENDED
+        .iter()
+        .any(|intended| matches(intended, &name, &full) && (intended.accept)(command, expected, got))
+    {
+        return true;
+    }
+    match (expected, got) {
+        (Reply::Integer(expected), Reply::Integer(got)) if *expected > 0 && *got > 0 => {
+            let difference = (expected - got).abs();
+            match name.as_str() {
+                "PTTL" | "PEXPIRETIME" => difference <= passed_ms,
+                "TTL" | "EXPIRETIME" => difference <= passed_ms / 1_000 + 1,
+                _ => full == "OBJECT IDLETIME" && *got <= passed_ms / 1_000 + 1,
+            }
+        }
+        // Redis's small integers are shared and as idle as whoever used them last.
+        (Reply::Integer(_), Reply::Integer(got)) if full == "OBJECT IDLETIME" => {
+            *got <= passed_ms / 1_000 + 1
+        }
+        (Reply::Array(_), Reply::Array(_)) if name == "KEYS" => expected.sorted() == got.sorted(),
+        _ => false,
+    }
+}
+
+fn compare_alone(reference: &mut Client, ours: &mut Client, command: &Command) -> Found {
+    if name_of(command) == "SCAN" {
+        let (expected, got) = (scan(reference, command), scan(ours, command));
+        let same = equal(command, &expected, &got, Instant::now());
+        return (!same).then(|| (0, expected.render(), got.render()));
+    }
+    let (expected, got) = (reference.command(command), ours.command(command));
+    let agree = match (&expected, &got) {
+        // Any key will do, if it is one.
+        (Reply::Bulk(_), Reply::Bulk(key)) => {
+            reference.command(&[b"EXISTS".as_slice(), key]) == Reply::Integer(1)
+        }
+        (expected, got) => expected == got,
+    };
+    (!agree).then(|| (0, expected.render(), got.render()))
+}
+
+/// All that a SCAN finds from cursor 0 to cursor 0, sorted and without repetitions; or its error.
+fn scan(client: &mut Client, command: &Command) -> Reply {
+    let mut command = command.clone();
+    let mut found = Vec::new();
+    for _ in 0..100_000 {
+        let reply = client.command(&command);
+        let Reply::Array(parts) = &reply else { return reply };
+        let [Reply::Bulk(cursor), Reply::Array(keys)] = parts.as_slice() else { return reply };
+        found.extend_from_slice(keys);
+        if cursor == b"0" || command.len() < 2 {
+            found.sort_by_key(Reply::render);
+            found.dedup();
+            return Reply::Array(found);
+        }
+        command[1] = cursor.clone();
+    }
+    Reply::Error(b"the cursor does not come back to 0".to_vec())
+}
+
+fn run(test: &str, shards: usize) {
+    let seed = seed("differential", test);
+    let count: usize =
+        std::env::var("POLDER_SEQUENCES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
+    let mut reference = Server::reference(&[]);
+    let mut ours = Server::polder(shards, &[]);
+    let mut generator = Generator { random: Random::new(seed), counter: 0 };
+    let mut pair = Pair { reference: &mut reference, ours: &mut ours };
+    let survey = std::env::var_os("POLDER_SURVEY").is_some();
+    let mut differing: Vec<String> = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    for number in 0..count {
+        let mut sequence = generator.sequence();
+        sequence.commands.retain(|command| !differing.contains(&name_of(command)));
+        while let Some(found) = pair.run(&sequence) {
+            let (shortest, mismatch) = pair.shrink(&sequence, &found);
+            report(number, &shortest, &mismatch);
+            assert!(
+                survey,
+                "the last replies differ; POLDER_SEED={seed} cargo test --test differential {test}"
+            );
+            differing.push(name_of(&shortest.commands[mismatch.index]));
+            sequence.commands.retain(|command| !differing.contains(&name_of(command)));
+            if !pair.ours.is_running() {
+                println!("the server has died; its log:\n{}", pair.ours.log());
+                *pair.ours = Server::polder(shards, &[]);
+            }
+        }
+        if Instant::now() > deadline {
+            println!("stopped after {number} sequences: the machine is slow");
+            break;
+        }
+    }
+    assert!(differing.is_empty(), "{} commands differ: {}", differing.len(), differing.join(" "));
+    for intended in INTENDED {
+        println!(
+            "differs on purpose: {}: {}",
+            if intended.command.is_empty() { "errors" } else { intended.command },
+            intended.reason
+        );
+    }
+}
+
+fn report(number: usize, sequence: &Sequence, mismatch: &Mismatch) {
+    println!("sequence {number}, {} commands are left:", sequence.commands.len());
+    if sequence.version_3 {
+        println!("  HELLO 3");
+    }
+    for command in &sequence.commands[..=mismatch.index] {
+        let words: Vec<String> = command.iter().map(|word| quote(word)).collect();
+        println!("  {}", words.join(" "));
+    }
+    println!("redis-server:\n  {}", mismatch.reference.join("\n  "));
+    println!("polder:\n  {}", mismatch.ours.join("\n  "));
+}
+
+#[test]
+fn one_shard() {
+    run("one_shard", 1);
+}
+
+#[test]
+fn four_shards() {
+    run("four_shards", 4);
+}
