@@ -15,6 +15,7 @@ pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod databases;
+pub mod debug;
 pub mod docs;
 pub mod expire;
 pub mod help;
@@ -66,6 +67,7 @@ pub const FAMILIES: &[&[Command]] = &[
     memory::COMMANDS,
     monitor::COMMANDS,
     cluster::COMMANDS,
+    debug::COMMANDS,
 ];
 
 /// A command on data: runs on the shard that owns its keys.
@@ -117,6 +119,8 @@ pub struct Part<'a> {
     /// The client that asks, which may be connected to another shard.
     pub client_id: u64,
     pub client_resp3: bool,
+    /// The database that the client selected.
+    pub database: usize,
 }
 
 /// What comes of looking at a command before all shards are asked.
