@@ -498,11 +498,10 @@ fn write_sample(kind: &str, reply: &mut Reply<'_>) -> Result<(), CommandError> {
                 reply.boolean(number == 1);
             }
         }
-        "attrib" if !resp3 => {
-            return Err(CommandError::text("ERR RESP2 doesn't exist with attributes"));
-        }
         "attrib" => {
-            reply.encoded(b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n");
+            if resp3 {
+                reply.encoded(b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n");
+            }
             reply.bulk(b"Some real reply following the attribute");
         }
         "push" if !resp3 => return Err(CommandError::text("ERR RESP2 is not supported by this command")),
@@ -511,7 +510,7 @@ fn write_sample(kind: &str, reply: &mut Reply<'_>) -> Result<(), CommandError> {
             reply.bulk(b"server-cpu-usage");
             reply.integer(42);
             // A push is out of band: the command still has to have its reply.
-            reply.bulk(b"Some real reply following the push");
+            reply.bulk(b"Some real reply following the push reply");
         }
         "verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
         "true" => reply.boolean(true),
@@ -521,7 +520,7 @@ fn write_sample(kind: &str, reply: &mut Reply<'_>) -> Result<(), CommandError> {
         _ => {
             return Err(CommandError::text(
                 "ERR Wrong protocol type name. Please use one of the following: \
-                 string|integer|double|null|array|set|map|attrib|push|verbatim|true|false",
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
             ));
         }
     }

@@ -83,6 +83,10 @@ unsafe impl GlobalAlloc for CountingAllocator {
 mod tests {
     use super::*;
 
+    /// As in the server.
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
+
     #[test]
     fn the_count_follows_what_is_allocated() {
         let before = thread_held_bytes();
