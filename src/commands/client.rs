@@ -212,7 +212,12 @@ fn unblock(here: &mut Here<'_>) -> Result<(), CommandError> {
         3 => {}
         4 if here.args.is(3, "TIMEOUT") || here.args.is(3, "ERROR") => {}
         4 => return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-        _ => return Err(CommandError::Syntax),
+        _ => {
+            return Err(CommandError::text(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.",
+                String::from_utf8_lossy(here.args.get(1))
+            )));
+        }
     }
     here.args.integer(2)?;
     here.reply.integer(0);

@@ -10,10 +10,12 @@
 //! They run to completion, know nothing of sessions and never read the clock.
 
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod databases;
+pub mod debug;
 pub mod docs;
 pub mod expire;
 pub mod help;
@@ -25,6 +27,8 @@ pub mod latency;
 pub mod lcs;
 #[cfg(test)]
 mod reference_tests;
+pub mod memory;
+pub mod monitor;
 pub mod scan;
 pub mod server;
 pub mod slowlog;
@@ -60,6 +64,10 @@ pub const FAMILIES: &[&[Command]] = &[
     introspection::COMMANDS,
     slowlog::COMMANDS,
     latency::COMMANDS,
+    memory::COMMANDS,
+    monitor::COMMANDS,
+    cluster::COMMANDS,
+    debug::COMMANDS,
 ];
 
 /// A command on data: runs on the shard that owns its keys.
@@ -111,6 +119,8 @@ pub struct Part<'a> {
     /// The client that asks, which may be connected to another shard.
     pub client_id: u64,
     pub client_resp3: bool,
+    /// The database that the client selected.
+    pub database: usize,
 }
 
 /// What comes of looking at a command before all shards are asked.

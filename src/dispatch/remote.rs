@@ -91,6 +91,7 @@ impl Dispatcher {
                     args,
                     client_id: header.hash,
                     client_resp3: header.resp3,
+                    database: header.database as usize,
                 });
                 batch.extras_out.push((number, Extra::Report(Box::new(report))));
                 return;

@@ -9,6 +9,9 @@ use super::output::over_hard_limit;
 impl<E: Engine> Plane<E> {
     pub(super) fn cron(&mut self, now_ms: i64) {
         let shard = &mut self.dispatcher.shard;
+        if shard.cron_paused {
+            return;
+        }
         shard.metrics.sample(now_ms);
         shard.node.note_memory();
         self.end_pause(now_ms);

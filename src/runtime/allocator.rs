@@ -22,6 +22,16 @@ pub fn thread_held_bytes() -> i64 {
     HELD_BYTES.get()
 }
 
+unsafe extern "C" {
+    /// Of mimalloc: frees what the calling thread's heap does not use.
+    safe fn mi_collect(force: bool);
+}
+
+/// Gives memory back to the system that the calling thread has freed.
+pub fn give_back() {
+    mi_collect(true);
+}
+
 /// The bytes that the allocator sets aside for a request: its size classes, four to each power of two.
 #[inline(always)]
 pub const fn rounded_bytes(size: usize) -> usize {

@@ -52,8 +52,8 @@ pub struct Shard {
     pub feeds: Vec<(usize, mailbox::Feed)>,
     /// Ids of sessions that are no monitors any more: every shard is to forget them.
     pub monitors_gone: Vec<u64>,
-    /// A client asked the server to end.
-    pub shutdown_requested: bool,
+    /// DEBUG PAUSE-CRON: the periodic work rests.
+    pub cron_paused: bool,
 }
 
 /// CLIENT PAUSE.
@@ -89,7 +89,7 @@ impl Shard {
             monitors: Vec::new(),
             feeds: Vec::new(),
             monitors_gone: Vec::new(),
-            shutdown_requested: false,
+            cron_paused: false,
             node,
             config,
         };

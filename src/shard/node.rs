@@ -34,7 +34,7 @@ pub struct Node {
     stopping: AtomicBool,
     /// What the threads that are not shards hold of the allocator, in bytes.
     pub other_held_bytes: AtomicI64,
-    /// Memory in use when the first shard had started, in bytes; 0 until then.
+    /// Memory in use when all shards had started, in bytes; 0 until then.
     startup_bytes: AtomicU64,
     /// The most memory in use that was noticed, in bytes.
     peak_bytes: AtomicU64,
@@ -102,8 +102,10 @@ impl Node {
     pub fn note_memory(&self) {
         let used = self.used_memory_bytes();
         self.peak_bytes.fetch_max(used, Ordering::Relaxed);
-        // Only the first look counts.
-        let _ = self.startup_bytes.compare_exchange(0, used, Ordering::Relaxed, Ordering::Relaxed);
+        let told = |gauges: &Gauges| gauges.held_bytes.load(Ordering::Relaxed) != 0;
+        if self.startup_memory_bytes() == 0 && self.gauges.iter().all(told) {
+            self.startup_bytes.store(used, Ordering::Relaxed);
+        }
     }
 
     /// The most memory that was in use, in bytes.
