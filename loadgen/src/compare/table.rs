@@ -23,6 +23,8 @@ pub struct Report {
     seconds: f64,
     measurements: Vec<Measurement>,
     redis_benchmark: Vec<Beside>,
+    /// What could not be measured, and why.
+    pub notes: Vec<String>,
 }
 
 /// Medians over the rounds of one cell.
@@ -49,7 +51,21 @@ const REQUESTS_DEFAULT: u64 = 200_000;
 
 impl Report {
     pub fn new(machine: Machine, rounds: u32, seconds: f64) -> Report {
-        Report { machine, rounds, seconds, measurements: Vec::new(), redis_benchmark: Vec::new() }
+        Report {
+            machine,
+            rounds,
+            seconds,
+            measurements: Vec::new(),
+            redis_benchmark: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Something that could not be measured; said twice it is noted once.
+    pub fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     pub fn add(&mut self, measurement: Measurement) {
@@ -112,6 +128,9 @@ impl Report {
     /// The page, as Markdown.
     pub fn markdown(&self) -> String {
         let mut page = self.heading();
+        for note in &self.notes {
+            page.push_str(&format!("- **Not measured**: {note}\n"));
+        }
         page.push_str(&self.verdicts());
         page.push_str(&self.measured());
         page.push_str(&self.beside());
