@@ -25,11 +25,13 @@ do nothing yet are marked with (*).
 ";
 
 /// The text of `--version`, one line.
+///
+/// Tools read the number behind `v=` as Redis's version, so our own comes last.
 pub fn version() -> String {
     format!(
-        "Polder server v={} (Redis-compatible {REDIS_VERSION}) bits={}\n",
-        env!("CARGO_PKG_VERSION"),
-        usize::BITS
+        "Polder server v={REDIS_VERSION} sha=00000000:0 malloc=mimalloc bits={} build=polder-{}\n",
+        usize::BITS,
+        env!("CARGO_PKG_VERSION")
     )
 }
 
@@ -91,6 +93,6 @@ mod tests {
     #[test]
     fn version_is_one_line() {
         assert!(version().starts_with("Polder server v=") && version().lines().count() == 1);
-        assert!(version().contains("(Redis-compatible 7.2.4)"));
+        assert!(version().contains("v=7.2.4 ") && version().contains("build=polder-"));
     }
 }

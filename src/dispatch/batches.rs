@@ -19,6 +19,8 @@ struct Entry {
 pub struct Batches {
     entries: Vec<Entry>,
     free: Vec<u32>,
+    // Boxed, because that is how batches travel.
+    #[allow(clippy::vec_box)]
     pool: Vec<Box<Batch>>,
     /// By target shard, the number of the batch that still takes items.
     open: Vec<Option<u32>>,

@@ -170,17 +170,27 @@ fn one_shard(positions: impl Iterator<Item = usize>, args: &Args<'_>, shard: &Sh
     owner.map_or(Way::Several, |shard| Way::Shard(shard as u16))
 }
 
+/// Whether an unknown command is a line of an HTTP request: a browser can be made to send commands
+/// inside one.
+#[cold]
+pub fn is_http(call: Call, args: &Args<'_>) -> bool {
+    call.command == u16::MAX && (args.is(0, "POST") || args.is(0, "HOST:"))
+}
+
 /// Why a command was refused by [`Burst::resolve`].
 #[cold]
 pub fn refusal(call: Call, args: &Args<'_>, table: &CommandTable) -> CommandError {
     if call.command != u16::MAX {
         return CommandError::Arity(table.get(CommandId(call.command)).name.into());
     }
-    let shown =
-        |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES_MAX)]).into_owned();
+    // Redis formats these texts as C strings, which end at a zero byte.
+    let shown = |bytes: &[u8], bytes_max: usize| {
+        let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(&text[..text.len().min(bytes_max)]).into_owned()
+    };
     match table.find(args.get(0)) {
         Some(container) => CommandError::UnknownSubcommand {
-            name: shown(args.get(1)),
+            name: shown(args.get(1), SHOWN_BYTES_MAX),
             container: table.get(container).name.to_uppercase(),
         },
         None => {
@@ -190,10 +200,9 @@ pub fn refusal(call: Call, args: &Args<'_>, table: &CommandTable) -> CommandErro
                     break;
                 }
                 let room = SHOWN_BYTES_MAX - arguments.len();
-                let text = String::from_utf8_lossy(&argument[..argument.len().min(room)]).into_owned();
-                arguments.push_str(&format!("'{text}' "));
+                arguments.push_str(&format!("'{}' ", shown(argument, room)));
             }
-            CommandError::UnknownCommand { name: shown(args.get(0)), arguments }
+            CommandError::UnknownCommand { name: shown(args.get(0), SHOWN_BYTES_MAX), arguments }
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Kind {
 pub struct Waits {
     slots: Vec<Option<Box<Wait>>>,
     free: Vec<u32>,
+    // Boxed, so that starting and ending a wait moves a pointer.
+    #[allow(clippy::vec_box)]
     pool: Vec<Box<Wait>>,
     count: usize,
 }

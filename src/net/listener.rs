@@ -59,7 +59,7 @@ impl<E: Engine> Plane<E> {
             return;
         }
         if kind == ConnectionKind::Tcp {
-            socket::configure_tcp(descriptor, shard.config.tcp_keepalive_seconds as u32);
+            socket::configure_tcp(descriptor, shard.config.tcp_keepalive_seconds);
         }
         let now_ms = shard.now_ms();
         let token = self.engine.add(connected);

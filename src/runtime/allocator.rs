@@ -83,7 +83,6 @@ unsafe impl GlobalAlloc for CountingAllocator {
 mod tests {
     use super::*;
 
-    /// As in the server.
     #[global_allocator]
     static ALLOCATOR: CountingAllocator = CountingAllocator;
 
