@@ -3,7 +3,7 @@
 //! Connections belong to the shard that accepted them. Commands about the own connection run there; LIST,
 //! KILL and PAUSE ask every shard, and the reply puts the connections in the order of their ids.
 
-use super::help::help;
+use super::help::{help, subcommand_syntax};
 use super::{Command, CommandId, CommandTable, Group, Here, HereFunction, Next, Part, Run, category, flag};
 use crate::error::CommandError;
 use crate::resp::Args;
@@ -213,10 +213,7 @@ fn unblock(here: &mut Here<'_>) -> Result<(), CommandError> {
         4 if here.args.is(3, "TIMEOUT") || here.args.is(3, "ERROR") => {}
         4 => return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         _ => {
-            return Err(CommandError::text(format!(
-                "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.",
-                String::from_utf8_lossy(here.args.get(1))
-            )));
+            return Err(subcommand_syntax(&here.args));
         }
     }
     here.args.integer(2)?;
@@ -276,8 +273,9 @@ fn parse_list(args: &Args<'_>) -> Result<Filter, CommandError> {
         filter.kind = Some(parse_type(args.get(3))?);
     } else if args.len() > 3 && args.is(2, "ID") {
         let id = |word: &[u8]| {
+            // Numbers that no client can have are no mistake.
             parse_integer(word)
-                .and_then(|id| u64::try_from(id).ok())
+                .map(|id| u64::try_from(id).unwrap_or(0))
                 .ok_or(CommandError::text("ERR Invalid client ID"))
         };
         filter.ids = Some((3..args.len()).map(|index| id(args.get(index))).collect::<Result<_, _>>()?);
@@ -491,7 +489,8 @@ fn parse_pause(args: &Args<'_>) -> Result<(i64, bool), CommandError> {
         3 => false,
         4 if args.is(3, "WRITE") => true,
         4 if args.is(3, "ALL") => false,
-        _ => return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        4 => return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        _ => return Err(subcommand_syntax(args)),
     };
     let timeout_ms = parse_integer(args.get(2))
         .filter(|timeout| timeout.checked_add(i64::MAX / 2).is_some())

@@ -85,7 +85,7 @@ fn changes(config: &Config, args: &Args<'_>, local: bool) -> Result<Changes, Set
 
 fn check_set(here: &mut Here<'_>) -> Result<Next, CommandError> {
     if !here.args.len().is_multiple_of(2) {
-        return Err(CommandError::Arity("config|set".into()));
+        return Err(CommandError::Syntax);
     }
     let local = client_is_local(here);
     let changes = changes(&here.shard.config, &here.args, local).map_err(refused)?;

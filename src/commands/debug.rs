@@ -255,8 +255,8 @@ struct Populate {
 impl Populate {
     fn parse(args: &Args<'_>) -> Result<Self, CommandError> {
         let number = |index: usize| {
-            let number = args.integer(index)?;
-            u64::try_from(number).map_err(|_| CommandError::OutOfRangePositive)
+            let number = parse_integer(args.get(index)).and_then(|number| u64::try_from(number).ok());
+            number.ok_or(CommandError::OutOfRangePositive)
         };
         let prefix = if args.len() > 3 { args.get(3).to_vec() } else { b"key".to_vec() };
         let value_bytes = if args.len() > 4 { Some(number(4)? as usize) } else { None };

@@ -75,7 +75,11 @@ fn write_spec(spec: &KeySpec, reply: &mut Reply<'_>) {
         reply.bulk(b"spec");
         reply.map(fields);
     };
-    reply.map(3);
+    let notes = !spec.notes.is_empty();
+    reply.map(3 + usize::from(notes));
+    if notes {
+        text(reply, "notes", spec.notes);
+    }
     reply.bulk(b"flags");
     write_key_flags(spec.flags, reply);
     match spec.begin {

@@ -2,6 +2,7 @@
 
 use super::Here;
 use crate::error::CommandError;
+use crate::resp::Args;
 
 /// One line per subcommand with its syntax, one with its summary.
 pub fn help(here: &mut Here<'_>) -> Result<(), CommandError> {
@@ -18,6 +19,16 @@ pub fn help(here: &mut Here<'_>) -> Result<(), CommandError> {
     let name = here.table.get(container).name.to_uppercase();
     write_help(here, &name, &lines);
     Ok(())
+}
+
+/// Too many arguments for a subcommand.
+pub fn subcommand_syntax(args: &Args<'_>) -> CommandError {
+    let text = |index| String::from_utf8_lossy(args.get(index)).into_owned();
+    CommandError::text(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+        text(1),
+        text(0).to_uppercase()
+    ))
 }
 
 /// Help in the form that clients know: a title, the lines, and HELP itself.

@@ -228,6 +228,9 @@ fn memory(page: &mut Page, overview: &Overview<'_>) {
     page.field("used_memory_dataset", dataset);
     page.field("used_memory_dataset_perc", format!("{:.2}%", per_cent(dataset, used - startup).min(100.0)));
     page.field("allocator_allocated", used);
+    // The allocator's pages are counted by the system alone.
+    page.field("allocator_active", resident);
+    page.field("allocator_resident", resident);
     page.bytes("total_system_memory", process::machine_memory_bytes());
     page.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
     page.field("used_memory_lua_human", "0B");
@@ -256,6 +259,7 @@ fn memory(page: &mut Page, overview: &Overview<'_>) {
     page.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     page.field("mem_allocator", "mimalloc");
     page.zeros(&["active_defrag_running", "lazyfree_pending_objects"]);
+    page.field("lazyfreed_objects", overview.total.keyspace.lazyfreed_objects);
 }
 
 fn persistence(page: &mut Page, overview: &Overview<'_>) {
@@ -300,6 +304,9 @@ fn stats(page: &mut Page, overview: &Overview<'_>) {
     page.field("rejected_connections", metrics.connections_rejected);
     page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     page.field("expired_keys", stats.expired_keys);
+    // Keys expire at their time, without samples and without a limit.
+    page.field("expired_stale_perc", "0.00");
+    page.field("expired_time_cap_reached_count", 0);
     page.field("evicted_keys", stats.evicted_keys);
     page.field("evicted_clients", 0);
     page.field("keyspace_hits", stats.hits);
@@ -325,11 +332,10 @@ fn stats(page: &mut Page, overview: &Overview<'_>) {
     ]);
     let errors: u64 = metrics.errors.iter().map(|(_, count)| count).sum();
     page.field("total_error_replies", errors);
-    page.zeros(&[
-        "dump_payload_sanitizations",
-        "io_threaded_reads_processed",
-        "io_threaded_writes_processed",
-    ]);
+    page.field("dump_payload_sanitizations", 0);
+    page.field("total_reads_processed", metrics.reads);
+    page.field("total_writes_processed", metrics.writes);
+    page.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
 }
 
 fn replication(page: &mut Page, overview: &Overview<'_>) {

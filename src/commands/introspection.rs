@@ -100,7 +100,7 @@ fn info(here: &mut Here<'_>) -> Result<(), CommandError> {
     for index in 2..here.args.len() {
         match lookup(table, here.args.get(index)) {
             Some(command) => write_info(command, &mut here.reply),
-            None => here.reply.null_array(),
+            None => here.reply.null(),
         }
     }
     Ok(())

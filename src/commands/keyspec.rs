@@ -180,7 +180,7 @@ mod tests {
     const RO: u16 = key_flag::RO;
 
     const fn spec(begin: Begin, find: Find) -> KeySpec {
-        KeySpec { begin, find, flags: RO }
+        KeySpec { begin, find, flags: RO, notes: "" }
     }
 
     fn positions(keys: &'static [KeySpec], line: &str) -> Vec<usize> {

@@ -488,6 +488,8 @@ pub struct KeySpec {
     pub find: Find,
     /// Bits of [`key_flag`].
     pub flags: u16,
+    /// What COMMAND INFO says about it, if anything.
+    pub notes: &'static str,
 }
 
 /// Where the search for keys begins.
@@ -525,7 +527,11 @@ pub enum Find {
 impl KeySpec {
     /// Keys at argument `first` up to `last` (relative to `first`, or from the end) with a `step`.
     pub const fn range(first: u16, last: i16, step: u16, flags: u16) -> Self {
-        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags }
+        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags, notes: "" }
+    }
+
+    pub const fn notes(self, notes: &'static str) -> Self {
+        KeySpec { notes, ..self }
     }
 
     /// One key at argument `index`.

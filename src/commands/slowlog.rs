@@ -1,7 +1,7 @@
 //! SLOWLOG: what took long, newest first, from the logs of all shards.
 
 use super::client::{gather, merge_ok};
-use super::help::help;
+use super::help::{help, subcommand_syntax};
 use super::{Command, Group, Here, Next, Part, Run, flag};
 use crate::error::CommandError;
 use crate::metrics::slowlog::SlowCommand;
@@ -52,7 +52,7 @@ fn parse_count(args: &Args<'_>) -> Result<usize, CommandError> {
             Some(count) if count >= 0 => Ok(count as usize),
             _ => Err(CommandError::text("ERR count should be greater than or equal to -1")),
         },
-        _ => Err(CommandError::Arity("slowlog|get".into())),
+        _ => Err(subcommand_syntax(args)),
     }
 }
 
@@ -122,6 +122,9 @@ mod tests {
             let error = parse(line).unwrap_err();
             assert_eq!(error.message(), "ERR count should be greater than or equal to -1");
         }
-        assert_eq!(parse("slowlog get 1 2"), Err(CommandError::Arity("slowlog|get".into())));
+        assert_eq!(
+            parse("slowlog get 1 2").unwrap_err().message(),
+            "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP."
+        );
     }
 }

@@ -9,6 +9,7 @@ use crate::transaction::{Plan, Work};
 
 const READ_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO | key_flag::ACCESS)];
 const OVERWRITE_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::OW | key_flag::UPDATE)];
+const GETEX_KEY: &[KeySpec] = &[UPDATE_KEY[0].notes("RW and UPDATE because it changes the TTL")];
 const UPDATE_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE)];
 const READ_FAST: u32 = flag::READONLY | flag::FAST;
 const GROW: u32 = flag::WRITE | flag::DENYOOM;
@@ -32,7 +33,8 @@ pub const COMMANDS: &[Command] = &[
         .keys(&[KeySpec::one(
             1,
             key_flag::RW | key_flag::ACCESS | key_flag::UPDATE | key_flag::VARIABLE_FLAGS,
-        )])
+        )
+        .notes("RW and ACCESS due to the optional `GET` argument")])
         .docs(
             "Sets the string value of a key, whatever it held before, and optionally when it expires.",
             "O(1)",
@@ -70,7 +72,7 @@ pub const COMMANDS: &[Command] = &[
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::DELETE)])
         .docs("Returns the string value of a key and deletes the key.", "O(1)", "key"),
-    one("getex", -2, getex).since("6.2.0").flags(flag::WRITE | flag::FAST).keys(UPDATE_KEY).docs(
+    one("getex", -2, getex).since("6.2.0").flags(flag::WRITE | flag::FAST).keys(GETEX_KEY).docs(
         "Returns the string value of a key and optionally changes when it expires.",
         "O(1)",
         "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",

@@ -170,6 +170,13 @@ fn one_shard(positions: impl Iterator<Item = usize>, args: &Args<'_>, shard: &Sh
     owner.map_or(Way::Several, |shard| Way::Shard(shard as u16))
 }
 
+/// Whether an unknown command is a line of an HTTP request: a browser can be made to send commands
+/// inside one.
+#[cold]
+pub fn is_http(call: Call, args: &Args<'_>) -> bool {
+    call.command == u16::MAX && (args.is(0, "POST") || args.is(0, "HOST:"))
+}
+
 /// Why a command was refused by [`Burst::resolve`].
 #[cold]
 pub fn refusal(call: Call, args: &Args<'_>, table: &CommandTable) -> CommandError {

@@ -8,6 +8,7 @@
 
 use crate::commands::{Command, CommandId, Data, Here, Next, Run, flag};
 use crate::error::CommandError;
+use crate::log;
 use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
@@ -78,6 +79,12 @@ impl Dispatcher {
                         return Served::Until(index + 1);
                     }
                     index += 1;
+                }
+                Way::Refused if burst::is_http(call, &burst.args(index, bytes)) => {
+                    log!(Warning, "Closing a connection that speaks HTTP: a web page may be its author");
+                    self.shard.sessions.current(token).closing = true;
+                    self.shard.sessions.kill.push(token);
+                    return Served::All;
                 }
                 Way::Refused => {
                     let error = burst::refusal(call, &burst.args(index, bytes), &self.table);
@@ -269,9 +276,6 @@ impl Dispatcher {
             self.refuse(token, call.command, &error, out);
             return true;
         }
-        if !self.shard.monitors.is_empty() {
-            self.feed_monitors(token, command, bytes, burst, index);
-        }
         let mark = out.len();
         let mut here = Here {
             shard: &mut self.shard,
@@ -285,6 +289,10 @@ impl Dispatcher {
             Some(Run::Gather { check, .. }) => check(&mut here),
             _ => Ok(Next::Answered),
         };
+        // SELECT is shown with the database that it selects.
+        if !self.shard.monitors.is_empty() {
+            self.feed_monitors(token, command, bytes, burst, index);
+        }
         match result {
             Ok(Next::Answered) => {}
             Ok(Next::Gather) => {

@@ -65,6 +65,8 @@ pub struct Stats {
     pub misses: u64,
     pub expired_keys: u64,
     pub evicted_keys: u64,
+    /// Entries and values that were freed in steps.
+    pub lazyfreed_objects: u64,
 }
 
 /// A bound on one slice of background work: about so many entries are looked at, some 0.1 µs each.
@@ -195,6 +197,7 @@ impl Keyspace {
             misses: sum.misses + stats.misses,
             expired_keys: sum.expired_keys + stats.expired_keys,
             evicted_keys: sum.evicted_keys + stats.evicted_keys,
+            lazyfreed_objects: sum.lazyfreed_objects + stats.lazyfreed_objects,
         })
     }
 

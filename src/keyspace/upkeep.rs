@@ -78,10 +78,14 @@ impl Database {
                 Grave::Table(table) => {
                     let (entries, bytes) = table.free_some(left);
                     self.entry_bytes -= bytes;
+                    self.stats.lazyfreed_objects += entries as u64;
                     (entries, entries == 0)
                 }
                 Grave::Wheel(wheel) => (left, !wheel.free_some(left)),
-                Grave::Value(_) => (1, true),
+                Grave::Value(_) => {
+                    self.stats.lazyfreed_objects += 1;
+                    (1, true)
+                }
             };
             left = left.saturating_sub(cost);
             if gone {

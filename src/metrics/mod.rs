@@ -41,6 +41,9 @@ pub struct Metrics {
     pub commands_processed: u64,
     pub connections_received: u64,
     pub connections_rejected: u64,
+    /// Pieces of input received and pieces of output sent.
+    pub reads: u64,
+    pub writes: u64,
     pub net_input_bytes: u64,
     pub net_output_bytes: u64,
     pub rates: Rates,
@@ -60,6 +63,8 @@ impl Metrics {
             commands_processed: 0,
             connections_received: 0,
             connections_rejected: 0,
+            reads: 0,
+            writes: 0,
             net_input_bytes: 0,
             net_output_bytes: 0,
             rates: Rates::default(),
@@ -136,6 +141,8 @@ impl Metrics {
         self.commands_processed += other.commands_processed;
         self.connections_received += other.connections_received;
         self.connections_rejected += other.connections_rejected;
+        self.reads += other.reads;
+        self.writes += other.writes;
         self.net_input_bytes += other.net_input_bytes;
         self.net_output_bytes += other.net_output_bytes;
     }

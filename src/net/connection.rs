@@ -14,7 +14,7 @@ use crate::log;
 use crate::resp::Reply;
 use crate::resp::parse::Limits;
 use crate::runtime::engine::{Chunk, Engine, Token};
-use crate::session::{BURST_COMMANDS_MAX, parse_chunk};
+use crate::session::{BURST_COMMANDS_MAX, Sessions, parse_chunk};
 
 use crate::dispatch::Served;
 
@@ -35,7 +35,9 @@ impl<E: Engine> Plane<E> {
                 session.bytes_in += length;
                 let waits = session.waiting.is_some() || session.paused;
                 let pending = !session.input.is_empty();
-                self.dispatcher.shard.metrics.net_input_bytes += length;
+                let metrics = &mut self.dispatcher.shard.metrics;
+                metrics.net_input_bytes += length;
+                metrics.reads += 1;
                 if waits || pending {
                     self.collect(token, &chunk, waits);
                 } else {
@@ -99,12 +101,17 @@ impl<E: Engine> Plane<E> {
             (Served::Until(index), _) if index < burst.frames.len() => burst.frames[index].start,
             (Served::Until(_), Err(_)) => complete_end,
             (_, Ok(rest)) => rest.start,
+            (Served::All, Err(_))
+                if has_authenticated(&mut self.dispatcher.shard.sessions, token, limits) =>
+            {
+                complete_end
+            }
             (Served::All, Err(error)) => {
                 let message = error.message();
                 return self.fail_protocol(token, &message);
             }
         };
-        let full = burst.frames.len() == BURST_COMMANDS_MAX;
+        let full = parsed.is_err() || self.burst.frames.len() == BURST_COMMANDS_MAX;
         let session = self.dispatcher.shard.sessions.current(token);
         if session.closing {
             return;
@@ -158,6 +165,12 @@ impl<E: Engine> Plane<E> {
                     partial.rewind();
                     partial.consume(complete_end);
                 }
+                (Served::All, Err(_))
+                    if has_authenticated(&mut self.dispatcher.shard.sessions, token, limits) =>
+                {
+                    partial.rewind();
+                    partial.consume(complete_end);
+                }
                 (Served::All, Err(error)) => {
                     let message = error.message();
                     return self.fail_protocol(token, &message);
@@ -202,4 +215,10 @@ impl<E: Engine> Plane<E> {
             shard.sessions.kill.push(token);
         }
     }
+}
+
+/// Whether the commands that have just run lifted the limits under which they were read: what broke the
+/// limits may be right.
+fn has_authenticated(sessions: &mut Sessions, token: Token, limits: Limits) -> bool {
+    !limits.authenticated && sessions.current(token).authenticated
 }

@@ -77,6 +77,7 @@ impl<E: Engine> Plane<E> {
     pub(super) fn sent(&mut self, token: Token, buffer: Vec<u8>, complete: bool) {
         let shard = &mut self.dispatcher.shard;
         shard.metrics.net_output_bytes += buffer.len() as u64;
+        shard.metrics.writes += 1;
         let length = buffer.len() as u64;
         shard.sessions.recycle(buffer);
         let Some(session) = shard.sessions.get(token) else { return };

@@ -94,6 +94,7 @@ impl Statistics {
         self.keyspace.misses += other.keyspace.misses;
         self.keyspace.expired_keys += other.keyspace.expired_keys;
         self.keyspace.evicted_keys += other.keyspace.evicted_keys;
+        self.keyspace.lazyfreed_objects += other.keyspace.lazyfreed_objects;
         self.databases.resize(self.databases.len().max(other.databases.len()), DatabaseStatistics::default());
         for (mine, theirs) in self.databases.iter_mut().zip(&other.databases) {
             let weighted = i128::from(mine.ttl_ms) * i128::from(mine.expires)
