@@ -288,7 +288,11 @@ fn conduct(
     }
     let (server_after, elapsed) = (sample(), began.elapsed());
     control.enter(Phase::Stop);
-    collect_until(receiver, &mut outcomes, threads, None);
+    // Every thread tells its outcome, and the channel ends with the last one.
+    outcomes.extend(receiver.iter().filter_map(|message| match message {
+        Message::Finished(outcome) => Some(outcome),
+        Message::Connected(_) => None,
+    }));
     let server = server_before.zip(server_after).map(|(before, after)| (before, after, elapsed));
     Ok(put_together(options, engine, test, outcomes, server))
 }
@@ -310,9 +314,8 @@ fn collect_until(
             Ok(Message::Finished(outcome)) => {
                 let failed = outcome.failure.is_some();
                 outcomes.push(outcome);
-                if failed && wanted > 1 && outcomes.len() < wanted && seconds.is_none() {
-                    // The others notice by themselves or are stopped by whoever called.
-                    continue;
+                if failed {
+                    return;
                 }
             }
             Ok(Message::Connected(_)) => {}
