@@ -19,6 +19,10 @@ use super::burst::{self, Burst, Way};
 use super::wait::{Kind, PartOf};
 use super::{Dispatcher, gate};
 
+/// Commands that go to other shards at once: bounds what their replies can come to before the limits of
+/// output are looked at.
+const SENT_COMMANDS_MAX: usize = 64;
+
 /// How far a burst came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
@@ -67,6 +71,7 @@ impl Dispatcher {
                             // The replies of a stretch come or are dropped together.
                             end = index + 1;
                         }
+                        let end = end.min(index + SENT_COMMANDS_MAX);
                         self.send_stretch(token, bytes, burst, index..end);
                         return Served::Until(end);
                     }

@@ -19,12 +19,13 @@ const DRAIN_WAIT: Duration = Duration::from_millis(2);
 impl<E: Engine> Plane<E> {
     /// Starts to send whatever the sessions got in this turn.
     pub(super) fn send_output(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dispatcher.shard.sessions.dirty);
-        for token in dirty.drain(..) {
+        // A send that completes at once makes a session with a backlog dirty again.
+        let mut next = 0;
+        while let Some(&token) = self.dispatcher.shard.sessions.dirty.get(next) {
+            next += 1;
             self.send(token);
         }
-        // Sending may have made sessions dirty again only by failing, which closes them.
-        self.dispatcher.shard.sessions.dirty = dirty;
+        self.dispatcher.shard.sessions.dirty.clear();
     }
 
     fn send(&mut self, token: Token) {

@@ -4,7 +4,7 @@
 //!   multishot ACCEPT per listener ─┐
 //!   multishot RECV per connection ─┼─► completion queue ─► events      one io_uring_enter per turn
 //!   POLL of the bell ──────────────┘                                   submits, reaps and sleeps
-//!   provided-buffer ring: 1024 × 8 KiB, shared by all connections
+//!   provided-buffer ring: up to 1024 × 8 KiB, shared by all connections
 //!   one SEND per connection and turn, the whole output in one buffer
 //! ```
 //!
@@ -26,8 +26,11 @@ use super::engine::{Chunk, Engine, Event, Token, Wait};
 const SUBMISSIONS: u32 = 4096;
 /// Entries of the completion queue.
 const COMPLETIONS: u32 = 16384;
-/// Receive buffers; a power of two.
+/// Receive buffers at most; a power of two.
 const BUFFERS: u16 = 1024;
+/// Receive buffers at first: the kernel goes round all it has, so that few of them stay in the cache (and
+/// little memory is touched) as long as few connections send at once.
+const BUFFERS_AT_FIRST: u16 = 128;
 /// Bytes of a receive buffer.
 const BUFFER_BYTES: usize = 8192;
 /// IORING_ENTER_GETEVENTS: run what the kernel deferred to our next call.
@@ -217,6 +220,9 @@ impl UringEngine {
         match result {
             _ if result > 0 => self.rearm.push(token),
             _ if result == -libc::ENOBUFS || result == -libc::ECANCELED || result == -libc::EINTR => {
+                if result == -libc::ENOBUFS {
+                    self.buffers.grow();
+                }
                 self.rearm.push(token);
             }
             _ => events.push(Event::Ended { connection: token }),
@@ -438,6 +444,8 @@ struct ProvidedBuffers {
     memory: *mut u8,
     /// Buffers handed to the kernel so far, modulo 2^16.
     tail: u16,
+    /// Buffers that are in use.
+    count: u16,
 }
 
 impl ProvidedBuffers {
@@ -450,17 +458,25 @@ impl ProvidedBuffers {
             ring: super::process::map_memory(Self::RING_BYTES)?.cast(),
             memory: super::process::map_memory(Self::MEMORY_BYTES)?,
             tail: 0,
+            count: 0,
         };
         // SAFETY: the mapping is page-aligned, of the right size, and lives until the ring is gone: both
         // fields of the engine are dropped together, the ring first.
         unsafe {
             ring.submitter().register_buf_ring_with_flags(buffers.ring as u64, BUFFERS, Self::GROUP, 0)?;
         }
-        for buffer in 0..BUFFERS {
-            buffers.put(buffer);
-        }
+        buffers.grow();
         buffers.publish();
         Ok(buffers)
+    }
+
+    /// Twice as many buffers, up to all.
+    fn grow(&mut self) {
+        let count = (self.count * 2).clamp(BUFFERS_AT_FIRST, BUFFERS);
+        for buffer in self.count..count {
+            self.put(buffer);
+        }
+        self.count = count;
     }
 
     /// Queues a buffer for the kernel; it sees it after [`ProvidedBuffers::publish`].
