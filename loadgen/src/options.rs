@@ -289,7 +289,7 @@ mod tests {
             ("-P 0", "--pipeline"),
             ("-r 0", "--keyspace"),
             ("-n x", "--requests"),
-            ("--seconds -1", "--seconds"),
+            ("--seconds 0", "--seconds"),
             ("--seconds 1 -n 5", "--requests"),
             ("--cpus a", "--cpus"),
             ("--engine kqueue", "--engine"),

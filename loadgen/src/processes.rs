@@ -13,6 +13,8 @@ use serde::Serialize;
 #[derive(Debug, Clone)]
 pub struct CpuSample {
     thread_ns: HashMap<u32, u64>,
+    /// How long threads were ready to run but had no processor.
+    wait_ns: u64,
     user_ticks: u64,
     system_ticks: u64,
     /// Processors that its threads may run on.
@@ -26,6 +28,8 @@ pub struct CpuUse {
     pub system_ns: f64,
     /// How busy it was: the share of its busiest thread or, if threads share processors, of those.
     pub utilisation: f64,
+    /// How much of the time its threads waited for a processor, taken together.
+    pub waited: f64,
 }
 
 impl CpuUse {
@@ -38,6 +42,7 @@ impl CpuSample {
     pub fn of(process: u32) -> io::Result<CpuSample> {
         let folder = PathBuf::from(format!("/proc/{process}"));
         let mut thread_ns = HashMap::new();
+        let mut wait_ns = 0;
         let mut cpus = BTreeSet::new();
         for entry in std::fs::read_dir(folder.join("task"))? {
             let task = entry?.path();
@@ -46,13 +51,14 @@ impl CpuSample {
             };
             // A thread that ended meanwhile has no files any more.
             let Ok(schedstat) = std::fs::read_to_string(task.join("schedstat")) else { continue };
-            let ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
-            thread_ns.insert(thread, ns);
+            let mut numbers = schedstat.split(' ').map(|number| number.parse::<u64>().unwrap_or(0));
+            thread_ns.insert(thread, numbers.next().unwrap_or(0));
+            wait_ns += numbers.next().unwrap_or(0);
             cpus.extend(allowed_cpus(&task));
         }
         let (user_ticks, system_ticks) = ticks(&std::fs::read_to_string(folder.join("stat"))?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat is not understood"))?;
-        Ok(CpuSample { thread_ns, user_ticks, system_ticks, cpus: cpus.len().max(1) })
+        Ok(CpuSample { thread_ns, wait_ns, user_ticks, system_ticks, cpus: cpus.len().max(1) })
     }
 
     /// What was used since `earlier`, which lies `elapsed_ns` back.
@@ -71,6 +77,7 @@ impl CpuSample {
         CpuUse {
             user_ns: total * user_share,
             system_ns: total * (1.0 - user_share),
+            waited: self.wait_ns.saturating_sub(earlier.wait_ns) as f64 / elapsed,
             utilisation: (busiest_ns as f64 / elapsed).max(total / elapsed / self.cpus as f64),
         }
     }
@@ -105,6 +112,12 @@ pub fn parse_cpus(list: &str) -> Result<Vec<usize>, String> {
         cpus.extend(first..=last);
     }
     Ok(cpus)
+}
+
+/// How long the calling thread was ready to run but had no processor: somebody else was on it.
+pub fn thread_wait_ns() -> u64 {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    schedstat.split(' ').nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 /// Processor time of the calling thread.

@@ -46,6 +46,8 @@ pub struct ServerCost {
     pub system_ns_per_request: f64,
     /// 1 is all of its processor.
     pub utilisation: f64,
+    /// How much of the time its threads were ready but had no processor, taken together.
+    pub waited: f64,
 }
 
 impl ServerCost {
@@ -60,6 +62,8 @@ pub struct GeneratorCost {
     pub ns_per_request: f64,
     /// Of its busiest thread.
     pub utilisation: f64,
+    /// How much of the time the thread that waited longest was ready but had no processor.
+    pub waited: f64,
 }
 
 /// What one test brought.
@@ -95,6 +99,9 @@ pub fn generator_is_bottleneck(utilisation: f64, server: Option<&ServerCost>) ->
     }
     server.map(|server| server.utilisation <= BUSY)
 }
+
+/// From this share of the time on, others on the same processor disturb a measurement.
+pub const WAITED_MAX: f64 = 0.05;
 
 const CSV_HEADER: &str = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\
     \"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\",\"p99.9_latency_ms\",\"requests\",\"errors\",\
@@ -205,6 +212,12 @@ fn text(result: &TestResult) -> String {
         result.generator.ns_per_request,
         result.generator.utilisation * 100.0
     ));
+    if result.generator.waited > WAITED_MAX {
+        lines.push(format!(
+            "  NOTE         something else held the generator's processor {:.0} % of the time",
+            result.generator.waited * 100.0
+        ));
+    }
     lines.extend(bottleneck_note(result).map(|note| format!("  NOTE         {note}")));
     lines.join("\n")
 }
@@ -221,8 +234,12 @@ mod tests {
 
     #[test]
     fn who_is_the_bottleneck() {
-        let server =
-            |utilisation| ServerCost { user_ns_per_request: 1.0, system_ns_per_request: 1.0, utilisation };
+        let server = |utilisation| ServerCost {
+            user_ns_per_request: 1.0,
+            system_ns_per_request: 1.0,
+            utilisation,
+            waited: 0.0,
+        };
         assert_eq!(generator_is_bottleneck(0.5, None), Some(false));
         assert_eq!(generator_is_bottleneck(0.99, None), None);
         assert_eq!(generator_is_bottleneck(0.99, Some(&server(0.5))), Some(true));

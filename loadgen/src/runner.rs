@@ -238,6 +238,7 @@ fn work(engine: EngineChoice, share: Share, sockets: Vec<(OwnedFd, KeySet)>, con
     let failed = |error: String| Outcome {
         tally: Tally::new(),
         cpu_ns: 0,
+        wait_ns: 0,
         measured: Duration::ZERO,
         failure: Some(error),
     };
@@ -287,7 +288,11 @@ fn conduct(
     }
     let (server_after, elapsed) = (sample(), began.elapsed());
     control.enter(Phase::Stop);
-    collect_until(receiver, &mut outcomes, threads, None);
+    // Every thread tells its outcome, and the channel ends with the last one.
+    outcomes.extend(receiver.iter().filter_map(|message| match message {
+        Message::Finished(outcome) => Some(outcome),
+        Message::Connected(_) => None,
+    }));
     let server = server_before.zip(server_after).map(|(before, after)| (before, after, elapsed));
     Ok(put_together(options, engine, test, outcomes, server))
 }
@@ -309,9 +314,8 @@ fn collect_until(
             Ok(Message::Finished(outcome)) => {
                 let failed = outcome.failure.is_some();
                 outcomes.push(outcome);
-                if failed && wanted > 1 && outcomes.len() < wanted && seconds.is_none() {
-                    // The others notice by themselves or are stopped by whoever called.
-                    continue;
+                if failed {
+                    return;
                 }
             }
             Ok(Message::Connected(_)) => {}
@@ -329,12 +333,13 @@ fn put_together(
 ) -> TestResult {
     let mut tally = Tally::new();
     let mut failure = None;
-    let (mut seconds, mut cpu_ns, mut utilisation) = (0f64, 0u64, 0f64);
+    let (mut seconds, mut cpu_ns, mut utilisation, mut waited) = (0f64, 0u64, 0f64, 0f64);
     for outcome in outcomes {
         let measured = outcome.measured.as_secs_f64();
         seconds = seconds.max(measured);
         cpu_ns += outcome.cpu_ns;
         utilisation = utilisation.max(outcome.cpu_ns as f64 / 1e9 / measured.max(1e-9));
+        waited = waited.max(outcome.wait_ns as f64 / 1e9 / measured.max(1e-9));
         failure = failure.or(outcome.failure);
         tally.add(outcome.tally);
     }
@@ -346,6 +351,7 @@ fn put_together(
             user_ns_per_request: used.user_ns / each,
             system_ns_per_request: used.system_ns / each,
             utilisation: used.utilisation,
+            waited: used.waited,
         }
     });
     TestResult {
@@ -366,7 +372,7 @@ fn put_together(
         first_error: tally.first_error,
         generator_is_bottleneck: report::generator_is_bottleneck(utilisation, server.as_ref()),
         server,
-        generator: GeneratorCost { ns_per_request: cpu_ns as f64 / each, utilisation },
+        generator: GeneratorCost { ns_per_request: cpu_ns as f64 / each, utilisation, waited },
         failure,
     }
 }

@@ -21,7 +21,7 @@ use polder::runtime::engine::{Chunk, Engine, Event, Token, Wait};
 
 use crate::command::{Expect, Template, Test, UsualReply};
 use crate::keys::{KeySet, Random};
-use crate::processes::thread_cpu_ns;
+use crate::processes::{thread_cpu_ns, thread_wait_ns};
 use crate::scan::{Head, Scanner};
 
 /// The longest sleep of the loop: as late may it hear of a change of phase.
@@ -130,6 +130,8 @@ pub struct Outcome {
     pub tally: Tally,
     /// Processor time of this thread in the measured phase.
     pub cpu_ns: u64,
+    /// How long it waited for a processor meanwhile.
+    pub wait_ns: u64,
     pub measured: Duration,
     /// The load ended early, for this reason.
     pub failure: Option<String>,
@@ -162,9 +164,10 @@ pub struct Worker<E: Engine> {
     waiting: usize,
     last_reply_ns: u64,
     failure: Option<String>,
-    /// When the measured phase began: the time and this thread's processor time.
-    measure_start: Option<(u64, u64)>,
-    measured: Option<(u64, u64)>,
+    /// When the measured phase began: the time, and what this thread had run and waited.
+    measure_start: Option<[u64; 3]>,
+    /// The same, as spans, once the phase has ended.
+    measured: Option<[u64; 3]>,
 }
 
 impl<E: Engine> Worker<E> {
@@ -229,10 +232,11 @@ impl<E: Engine> Worker<E> {
             }
         }
         self.drain(&mut events);
-        let (measured_ns, cpu_ns) = self.measured.unwrap_or((0, 0));
+        let [measured_ns, cpu_ns, wait_ns] = self.measured.unwrap_or_default();
         Outcome {
             tally: self.tally,
             cpu_ns,
+            wait_ns,
             measured: Duration::from_nanos(measured_ns),
             failure: self.failure,
         }
@@ -244,7 +248,7 @@ impl<E: Engine> Worker<E> {
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        let now = (self.now_ns(), thread_cpu_ns());
+        let now = [self.now_ns(), thread_cpu_ns(), thread_wait_ns()];
         match phase {
             Phase::Warmup => {}
             Phase::Measure => {
@@ -253,7 +257,8 @@ impl<E: Engine> Worker<E> {
                 self.measure_start = Some(now);
             }
             Phase::Stop => {
-                self.measured = self.measure_start.map(|start| (now.0 - start.0, now.1 - start.1));
+                self.measured =
+                    self.measure_start.map(|start| std::array::from_fn(|index| now[index] - start[index]));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::client::{gather, merge_ok};
 use super::help::help;
 use super::{Command, Group, Here, Next, Part, Run, flag};
-use crate::config::{Changes, Config, NO_CONFIG_FILE, SetError, rewrite, write_atomically};
+use crate::config::{Changes, Config, NO_CONFIG_FILE, SetError, rewrite_file_at};
 use crate::error::CommandError;
 use crate::resp::Args;
 use crate::runtime::{process, socket};
@@ -152,14 +152,7 @@ fn rewrite_file(here: &mut Here<'_>) -> Result<(), CommandError> {
     let Some(path) = here.shard.node.config_file.clone() else {
         return Err(CommandError::text(NO_CONFIG_FILE));
     };
-    let written = match std::fs::read(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        original => {
-            let text = rewrite(&original.unwrap_or_default(), &here.shard.config, None);
-            write_atomically(&path, &text)
-        }
-    };
-    match written {
+    match rewrite_file_at(&path, &here.shard.config) {
         Ok(()) => {
             crate::log!(Notice, "CONFIG REWRITE executed with success.");
             here.reply.ok();

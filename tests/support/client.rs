@@ -237,8 +237,15 @@ impl Client {
             Ok(reply) => reply,
             Err(error) => {
                 let first = String::from_utf8_lossy(arguments[0].as_ref()).into_owned();
-                panic!("{first}: no reply: {error:?} (sending: {sent:?})")
+                panic!("{first}: no reply from {}: {error:?} (sending: {sent:?})", self.peer())
             }
+        }
+    }
+
+    fn peer(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().map_or("a lost peer".into(), |peer| peer.to_string()),
+            Stream::Unix(_) => "the unix socket".into(),
         }
     }
 

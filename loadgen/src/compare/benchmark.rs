@@ -56,6 +56,7 @@ impl RedisBenchmark {
             user_ns_per_request: used.user_ns / each,
             system_ns_per_request: used.system_ns / each,
             utilisation: used.utilisation,
+            waited: used.waited,
         };
         let utilisation = own_ns / elapsed_ns as f64;
         Ok(Beside {
@@ -66,7 +67,7 @@ impl RedisBenchmark {
             p99_us: fields.2 * 1000.0,
             generator_is_bottleneck: generator_is_bottleneck(utilisation, Some(&server)) == Some(true),
             server,
-            generator: GeneratorCost { ns_per_request: own_ns / each, utilisation },
+            generator: GeneratorCost { ns_per_request: own_ns / each, utilisation, waited: 0.0 },
         })
     }
 }

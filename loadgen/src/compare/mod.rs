@@ -66,13 +66,19 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
     let mut report = Report::new(machine, run.rounds, run.seconds);
     for round in 0..run.rounds {
         for part in &parts {
-            run.round(*part, round, &mut report)?;
+            if let Err(failure) = run.round(*part, round, &mut report) {
+                eprintln!("{}: {failure}", part.name());
+                report.note(format!("{}: {failure}", part.name()));
+            }
         }
     }
     let path = write(options, &report)?;
     print!("{}", report.markdown());
     eprintln!("written to {} and .json", path.display());
-    Ok(())
+    match report.notes.len() {
+        0 => Ok(()),
+        _ => Err(Failure::System("not everything could be measured: see the notes".into())),
+    }
 }
 
 impl Run<'_> {

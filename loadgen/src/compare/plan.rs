@@ -50,6 +50,16 @@ impl Part {
     pub const ALL: [Part; 5] =
         [Part::OneShard, Part::FourShards, Part::Cluster, Part::Large, Part::RedisBenchmark];
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::OneShard => "one shard",
+            Part::Large => "4M keys",
+            Part::FourShards => "four shards on one core",
+            Part::Cluster => "four shards, cluster client",
+            Part::RedisBenchmark => "redis-benchmark",
+        }
+    }
+
     /// In how many of the rounds the part is measured.
     pub fn rounds(self, rounds: u32, quick: bool) -> u32 {
         match self {

@@ -11,6 +11,7 @@ use crate::client::{Address, Client, Handshake};
 use crate::error::Failure;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+const FREE_TIMEOUT: Duration = Duration::from_secs(5);
 const START_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a server is started.
@@ -43,9 +44,7 @@ impl Server {
             });
         }
         let address = Address::Tcp { host: "127.0.0.1".into(), port: launch.port };
-        if Client::connect(&address, &Handshake::default()).is_ok() {
-            return Err(Failure::System(format!("somebody listens on {address} already: see --port")));
-        }
+        wait_until_free(&address)?;
         let child = command.spawn().map_err(|error| Failure::System(format!("taskset {name}: {error}")))?;
         let mut server = Server { child };
         let deadline = Instant::now() + START_TIMEOUT;
@@ -69,6 +68,18 @@ impl Server {
     pub fn process(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// Waits until nobody listens: the sockets of an io_uring outlive its killed process for a moment.
+fn wait_until_free(address: &Address) -> Result<(), Failure> {
+    let deadline = Instant::now() + FREE_TIMEOUT;
+    while Client::connect(address, &Handshake::default()).is_ok() {
+        if Instant::now() >= deadline {
+            return Err(Failure::System(format!("somebody listens on {address} already: see --port")));
+        }
+        std::thread::sleep(START_INTERVAL);
+    }
+    Ok(())
 }
 
 impl Drop for Server {

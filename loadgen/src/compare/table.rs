@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::TestResult;
+use crate::report::{TestResult, WAITED_MAX};
 
 use super::benchmark::Beside;
 use super::machine::Machine;
@@ -16,6 +16,16 @@ pub struct Measurement {
     pub result: TestResult,
 }
 
+impl Measurement {
+    /// Whether something else ran on our processors. Several shards on one core wait for each other, so
+    /// of those only the generator tells.
+    fn is_disturbed(&self) -> bool {
+        let server = self.result.server.as_ref().map_or(0.0, |server| server.waited);
+        let alone = matches!(self.setup, Setup::Redis | Setup::OneShard);
+        self.result.generator.waited > WAITED_MAX || (alone && server > WAITED_MAX)
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub machine: Machine,
@@ -23,6 +33,8 @@ pub struct Report {
     seconds: f64,
     measurements: Vec<Measurement>,
     redis_benchmark: Vec<Beside>,
+    /// What could not be measured, and why.
+    pub notes: Vec<String>,
 }
 
 /// Medians over the rounds of one cell.
@@ -49,7 +61,21 @@ const REQUESTS_DEFAULT: u64 = 200_000;
 
 impl Report {
     pub fn new(machine: Machine, rounds: u32, seconds: f64) -> Report {
-        Report { machine, rounds, seconds, measurements: Vec::new(), redis_benchmark: Vec::new() }
+        Report {
+            machine,
+            rounds,
+            seconds,
+            measurements: Vec::new(),
+            redis_benchmark: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Something that could not be measured; said twice it is noted once.
+    pub fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     pub fn add(&mut self, measurement: Measurement) {
@@ -83,7 +109,9 @@ impl Report {
             |result: &TestResult| result.server.as_ref().map_or(0.0, |server| server.user_ns_per_request);
         let totals: Vec<f64> = all.iter().map(|result| ns(result)).collect();
         let total_ns = of(&ns);
-        let user_ns = of(&user);
+        // User and system time are counted in ticks, too coarse for the median of single rounds.
+        let users: f64 = all.iter().map(|result| user(result)).sum();
+        let user_ns = total_ns * users / totals.iter().sum::<f64>().max(1.0);
         Some(Medians {
             rounds: all.len(),
             requests_per_second: of(&|result| result.requests_per_second),
@@ -112,6 +140,17 @@ impl Report {
     /// The page, as Markdown.
     pub fn markdown(&self) -> String {
         let mut page = self.heading();
+        let disturbed = self.measurements.iter().filter(|measurement| measurement.is_disturbed()).count();
+        if disturbed > 0 {
+            page.push_str(&format!(
+                "- **Disturbed**: in {disturbed} of {} measurements other processes held the processor of the \
+                 load or the server\n",
+                self.measurements.len()
+            ));
+        }
+        for note in &self.notes {
+            page.push_str(&format!("- **Not measured**: {note}\n"));
+        }
         page.push_str(&self.verdicts());
         page.push_str(&self.measured());
         page.push_str(&self.beside());
