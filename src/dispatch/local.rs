@@ -12,7 +12,7 @@ use crate::log;
 use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
-use crate::session::{ReplyMode, Session};
+use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
 use crate::shard::batch::{ItemHeader, NO_KEY};
 
 use super::burst::{self, Burst, Way};
@@ -57,8 +57,11 @@ impl Dispatcher {
                     let mut end = self.stretch(burst, index);
                     let own = Way::Shard(self.shard.id as u16);
                     if (index..end).all(|position| burst.call(position).way == own) {
-                        self.run_stretch(token, bytes, burst, index..end, out);
-                        index = end;
+                        index = self.run_stretch(token, bytes, burst, index..end, out);
+                        if out.len() >= OUTPUT_PIECE_BYTES && index < count {
+                            self.shard.sessions.current(token).deferred = true;
+                            return Served::Until(index);
+                        }
                     } else {
                         if self.shard.sessions.current(token).reply_mode == ReplyMode::Skip {
                             // The replies of a stretch come or are dropped together.
@@ -118,7 +121,8 @@ impl Dispatcher {
         end
     }
 
-    /// Runs single-shard commands of this shard, replies to `out`.
+    /// Runs single-shard commands of this shard, replies to `out`, until there is much of it; where it
+    /// stopped.
     fn run_stretch(
         &mut self,
         token: Token,
@@ -126,7 +130,7 @@ impl Dispatcher {
         burst: &mut Burst,
         stretch: std::ops::Range<usize>,
         out: &mut Vec<u8>,
-    ) {
+    ) -> usize {
         let mut started = Ticks::now();
         let session = self.shard.sessions.current(token);
         session.commands += stretch.len() as u64;
@@ -134,7 +138,10 @@ impl Dispatcher {
         let (database, resp3) = (session.database as usize, session.resp3);
         let (authenticated, reply_mode) = (session.authenticated, session.reply_mode);
         self.shard.keyspace.set_no_touch(session.no_touch);
-        for index in stretch {
+        for index in stretch.clone() {
+            if out.len() >= OUTPUT_PIECE_BYTES {
+                return index;
+            }
             let call = burst.call(index);
             burst.prefetch(index, &mut self.shard, database);
             let command = self.table.get(CommandId(call.command));
@@ -173,6 +180,7 @@ impl Dispatcher {
                 settle_reply(session, mark, out);
             }
         }
+        stretch.end
     }
 
     /// Puts single-shard commands into the batches of their shards; the session waits for them.

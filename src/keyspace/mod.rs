@@ -186,6 +186,11 @@ impl Keyspace {
         (0..self.databases.len()).for_each(|index| self.flush_database(index));
     }
 
+    /// Whether something that was removed has yet to be freed ([`Keyspace::step`]).
+    pub fn has_graves(&self) -> bool {
+        self.databases.iter().any(|database| !database.graveyard.is_empty())
+    }
+
     /// Changes since the start: each key written, removed or given another deadline counts one.
     pub fn dirty(&self) -> u64 {
         self.databases.iter().map(Database::dirty).sum()

@@ -33,7 +33,7 @@ impl<E: Engine> Plane<E> {
             Some(session) if session.closing => {}
             Some(session) => {
                 session.bytes_in += length;
-                let waits = session.waiting.is_some() || session.paused;
+                let waits = session.waiting.is_some() || session.paused || session.deferred;
                 let pending = !session.input.is_empty();
                 let metrics = &mut self.dispatcher.shard.metrics;
                 metrics.net_input_bytes += length;
@@ -117,6 +117,9 @@ impl<E: Engine> Plane<E> {
             return;
         }
         session.input.append(&bytes[rest..]);
+        if session.deferred {
+            self.deferred.push(token);
+        }
         if full && served == Served::All {
             self.run_pending(token);
         }
@@ -182,6 +185,9 @@ impl<E: Engine> Plane<E> {
             }
             session.input.put(partial);
             if matches!(served, Served::Until(_)) {
+                if session.deferred {
+                    self.deferred.push(token);
+                }
                 return;
             }
         }

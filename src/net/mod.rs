@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::dispatch::{Burst, Dispatcher};
 use crate::runtime::clock::Ticks;
-use crate::runtime::engine::{Engine, Event, Wait};
+use crate::runtime::engine::{Engine, Event, Token, Wait};
 
 pub use listener::Listener;
 
@@ -41,6 +41,8 @@ pub struct Plane<E: Engine> {
     /// The keyspace has expired or dropped values left to look after.
     background: bool,
     next_cron_ms: i64,
+    /// Sessions that go on in the next turn.
+    deferred: Vec<Token>,
 }
 
 /// How busy a turn was.
@@ -68,6 +70,7 @@ impl<E: Engine> Plane<E> {
             may_spin,
             background: false,
             next_cron_ms: 0,
+            deferred: Vec::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl<E: Engine> Plane<E> {
         self.dispatcher.shard.keyspace.set_now(now_ms);
         let mut busy = !events.is_empty();
         self.make_room();
+        busy |= self.resume_deferred();
         for event in events.drain(..) {
             self.handle(event);
         }
@@ -105,7 +109,7 @@ impl<E: Engine> Plane<E> {
     }
 
     fn wait(&mut self, sleep_max: Duration, clock: &impl Fn() -> i64, events: &mut Vec<Event>) {
-        if self.background || !self.dispatcher.mailbox.is_idle() {
+        if self.background || !self.deferred.is_empty() || !self.dispatcher.mailbox.is_idle() {
             return self.engine.turn(Wait::Poll, events);
         }
         if self.may_spin && self.dispatcher.has_outstanding() {
@@ -159,6 +163,19 @@ impl<E: Engine> Plane<E> {
                 return any;
             }
         }
+    }
+
+    /// Goes on with the sessions that had more to do than fits a turn.
+    fn resume_deferred(&mut self) -> bool {
+        let deferred = std::mem::take(&mut self.deferred);
+        for &token in &deferred {
+            if let Some(session) = self.dispatcher.shard.sessions.get(token) {
+                session.deferred = false;
+                self.resume(token);
+                self.dispatcher.shard.sessions.mark_dirty(token);
+            }
+        }
+        !deferred.is_empty()
     }
 
     fn handle(&mut self, event: Event) {

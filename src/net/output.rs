@@ -31,20 +31,19 @@ impl<E: Engine> Plane<E> {
         let shard = &mut self.dispatcher.shard;
         let Some(session) = shard.sessions.get(token) else { return };
         session.dirty = false;
+        if over_hard_limit(session.output_bytes(), shard.config.output_buffer_limits[0].hard_bytes) {
+            log!(Warning, "Client {} closed for overcoming of output buffer limits", session.id);
+            return self.close(token);
+        }
         if session.sending_bytes.is_some() {
-            if over_hard_limit(session.output_bytes(), shard.config.output_buffer_limits[0].hard_bytes) {
-                log!(Warning, "Client {} closed for overcoming of output buffer limits", session.id);
-                self.close(token);
-            }
             return;
         }
-        if session.output.is_empty() {
+        let Some(buffer) = session.next_output() else {
             if session.is_over() {
                 self.close(token);
             }
             return;
-        }
-        let buffer = std::mem::take(&mut session.output);
+        };
         session.sending_bytes = Some(buffer.len());
         if let Some(buffer) = self.engine.send(token, buffer) {
             self.sent(token, buffer, true);
@@ -85,7 +84,7 @@ impl<E: Engine> Plane<E> {
         session.bytes_out += length;
         if !complete {
             self.close(token);
-        } else if !session.output.is_empty() {
+        } else if session.output_bytes() > 0 {
             shard.sessions.mark_dirty(token);
         } else if session.is_over() {
             self.close(token);

@@ -3,6 +3,7 @@
 
 mod input;
 
+use std::collections::VecDeque;
 use std::os::fd::RawFd;
 
 use crate::runtime::engine::Token;
@@ -37,10 +38,14 @@ pub struct Session {
     pub ended: bool,
     /// Receiving is switched off because too much is pending.
     pub held_back: bool,
+    /// Its replies were many in this turn: its next commands run in the next one.
+    pub deferred: bool,
     /// Held back by CLIENT PAUSE: its input waits until the pause is over.
     pub paused: bool,
     /// Replies that are yet to be sent.
     pub output: Vec<u8>,
+    /// Older replies than those in `output`, in pieces: a client that takes them slowly, or asked for much.
+    backlog: Option<Box<Backlog>>,
     /// Bytes in flight to the socket; `None`: no send is under way.
     pub sending_bytes: Option<usize>,
     /// On the list of sessions with output.
@@ -59,6 +64,13 @@ pub struct Session {
     pub bytes_out: u64,
     pub commands: u64,
     pub details: Option<Box<Details>>,
+}
+
+/// Replies in the order in which they leave.
+#[derive(Debug, Default)]
+struct Backlog {
+    pieces: VecDeque<Vec<u8>>,
+    bytes: usize,
 }
 
 /// What only some clients tell about themselves.
@@ -103,9 +115,11 @@ impl Session {
             readonly: false,
             closing: false,
             ended: false,
+            deferred: false,
             held_back: false,
             paused: false,
             output: Vec::new(),
+            backlog: None,
             sending_bytes: None,
             dirty: false,
             input: Input::default(),
@@ -138,7 +152,7 @@ impl Session {
 
     /// Whether nothing more will be asked or answered: it can be closed once its output has left.
     pub fn is_over(&self) -> bool {
-        self.closing || (self.ended && self.waiting.is_none())
+        self.closing || (self.ended && self.waiting.is_none() && !self.deferred)
     }
 
     pub fn details_mut(&mut self) -> &mut Details {
@@ -147,7 +161,27 @@ impl Session {
 
     /// Bytes of replies that the client has not taken yet.
     pub fn output_bytes(&self) -> usize {
-        self.output.len() + self.sending_bytes.unwrap_or(0)
+        let backlog_bytes = self.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        self.output.len() + self.sending_bytes.unwrap_or(0) + backlog_bytes
+    }
+
+    /// The replies to send next, if there are any.
+    pub fn next_output(&mut self) -> Option<Vec<u8>> {
+        if let Some(backlog) = &mut self.backlog {
+            if let Some(piece) = backlog.pieces.pop_front() {
+                backlog.bytes -= piece.len();
+                return Some(piece);
+            }
+            self.backlog = None;
+        }
+        (!self.output.is_empty()).then(|| std::mem::take(&mut self.output))
+    }
+
+    /// Moves a large output into the backlog: pieces are never copied into a larger buffer.
+    fn set_output_aside(&mut self) {
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.bytes += self.output.len();
+        backlog.pieces.push_back(std::mem::take(&mut self.output));
     }
 
     /// Bytes that the session holds, this structure included.
@@ -180,6 +214,10 @@ pub struct Sessions {
     /// Empty buffers for output.
     buffers: Vec<Vec<u8>>,
 }
+
+/// A session whose replies have grown to this size in one turn goes on in the next, and they leave as a
+/// piece of their own.
+pub const OUTPUT_PIECE_BYTES: usize = 1 << 20;
 
 /// Buffers kept for the next output, and the largest one worth keeping.
 const BUFFERS_MAX: usize = 256;
@@ -262,6 +300,9 @@ impl Sessions {
         }
         output.append(&mut session.output);
         session.output = output;
+        if session.output.len() >= OUTPUT_PIECE_BYTES {
+            session.set_output_aside();
+        }
         self.mark_dirty(token);
     }
 

@@ -51,6 +51,8 @@ pub struct Gauges {
     pub held_bytes: AtomicI64,
     /// Connections of the shard.
     pub clients: AtomicU64,
+    /// The memory limit is reached and the shard has nothing left that it may evict.
+    pub exhausted: AtomicBool,
 }
 
 /// What [`Node::new`] cannot find out itself.

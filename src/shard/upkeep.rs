@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::config::{Config, LogLevel, MaxmemoryPolicy};
-use crate::keyspace::{AccessClock, EvictionPolicy};
+use crate::keyspace::{AccessClock, Budget, EvictionPolicy};
 use crate::metrics::slowlog::{SlowCommand, shown_arguments};
 use crate::resp::Args;
 use crate::runtime::engine::Token;
@@ -16,6 +16,8 @@ use super::Shard;
 
 /// Keys that are evicted in one turn at most: some hundred microseconds.
 const EVICTIONS_PER_TURN_MAX: usize = 256;
+/// Dead entries that are freed between two looks at the memory in use.
+const GRAVE_STEP_KEYS: usize = 32;
 
 /// How access clocks run under the eviction policy.
 pub fn access_clock(config: &Config) -> AccessClock {
@@ -38,27 +40,36 @@ impl Shard {
     }
 
     /// Evicts while the process holds more than `maxmemory`, in small steps; each shard does its share.
-    /// Without anything to evict, commands that grow data are refused until there is room.
+    /// Commands that grow data are refused while no shard has anything left to evict.
     pub fn make_room(&mut self) {
-        let limit = self.config.maxmemory;
-        if limit == 0 {
+        if self.config.maxmemory == 0 {
             self.out_of_memory = false;
             return;
         }
+        let exhausted = !self.evict_some();
+        self.node.gauges[self.id].exhausted.store(exhausted, Ordering::Relaxed);
+        let all = || self.node.gauges.iter().all(|gauges| gauges.exhausted.load(Ordering::Relaxed));
+        self.out_of_memory = exhausted && all();
+    }
+
+    /// One turn's share of eviction; `false` if this shard cannot make the room that is needed.
+    fn evict_some(&mut self) -> bool {
+        let limit = self.config.maxmemory;
         let policy = policy_of(self.config.maxmemory_policy);
         let samples = self.config.maxmemory_samples as usize;
         for _ in 0..EVICTIONS_PER_TURN_MAX {
             if self.used_memory_bytes() <= limit {
-                self.out_of_memory = false;
-                return;
+                return true;
             }
-            if !self.keyspace.evict_one(policy, samples) {
-                self.out_of_memory = true;
-                return;
+            // What was deleted and is not freed yet comes before keys that are alive.
+            if self.keyspace.has_graves() {
+                self.keyspace.step(Budget(GRAVE_STEP_KEYS));
+            } else if !self.keyspace.evict_one(policy, samples) {
+                return false;
             }
         }
-        // Still too much, but there are keys to evict: the next turns go on.
-        self.out_of_memory = false;
+        // Still too much, but there is more to free: the next turns go on.
+        true
     }
 
     /// Notes a command that took longer than one of the thresholds; `event` is what the latency monitor
