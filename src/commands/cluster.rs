@@ -53,7 +53,7 @@ const SUBCOMMANDS: &[Command] = &[
         .flags(flag::STALE)
         .tips(VARYING)
         .docs("Returns keys of a hash slot.", "O(N) where N is the number of requested keys", "slot count"),
-    here("cluster|help", 2, help).since("5.0.0").docs(
+    here("cluster|help", 2, cluster_help).since("5.0.0").docs(
         "Returns helpful text about the subcommands.",
         "O(1)",
         "",
@@ -243,6 +243,11 @@ fn myshardid(here: &mut Here<'_>) -> Result<(), CommandError> {
     let id: String = here.shard.node.core_ids[own].chars().rev().collect();
     here.reply.bulk(id.as_bytes());
     Ok(())
+}
+
+fn cluster_help(here: &mut Here<'_>) -> Result<(), CommandError> {
+    ports(here)?;
+    help(here)
 }
 
 fn links(here: &mut Here<'_>) -> Result<(), CommandError> {

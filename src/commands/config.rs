@@ -3,7 +3,7 @@
 use super::client::{gather, merge_ok};
 use super::help::help;
 use super::{Command, Group, Here, Next, Part, Run, flag};
-use crate::config::{Changes, Config, NO_CONFIG_FILE, SetError, rewrite, write_atomically};
+use crate::config::{Changes, Config, NO_CONFIG_FILE, SetError, rewrite_file_at};
 use crate::error::CommandError;
 use crate::resp::Args;
 use crate::runtime::{process, socket};
@@ -88,13 +88,18 @@ fn check_set(here: &mut Here<'_>) -> Result<Next, CommandError> {
         return Err(CommandError::Syntax);
     }
     let local = client_is_local(here);
-    let changes = changes(&here.shard.config, &here.args, local).map_err(refused)?;
-    take_effect(&changes).map_err(refused)?;
-    if changes.is_empty() {
-        here.reply.ok();
-        return Ok(Next::Answered);
+    let (node, args) = (here.shard.node.clone(), &here.args);
+    let changed = node.config_log.append(here.shard.id, &mut here.shard.config, |config| {
+        let changes = changes(config, args, local)?;
+        take_effect(&changes)?;
+        Ok(changes)
+    });
+    here.shard.apply_config();
+    if changed.map_err(refused)? {
+        return Ok(Next::Gather);
     }
-    Ok(Next::Gather)
+    here.reply.ok();
+    Ok(Next::Answered)
 }
 
 fn refused(error: SetError) -> CommandError {
@@ -133,11 +138,11 @@ fn take_effect(changes: &Changes) -> Result<(), SetError> {
     Ok(())
 }
 
-/// The checks have been passed where the client is; every copy is the same.
+/// The change stands in the log already: the shard takes it over.
 fn set(part: &mut Part<'_>) -> Report {
-    if let Ok(changes) = changes(&part.shard.config, &part.args, true) {
-        part.shard.config.apply(&changes);
-        part.shard.apply_config();
+    let shard = &mut *part.shard;
+    if shard.node.config_log.catch_up(shard.id, &mut shard.config) {
+        shard.apply_config();
     }
     Report::Done
 }
@@ -152,14 +157,7 @@ fn rewrite_file(here: &mut Here<'_>) -> Result<(), CommandError> {
     let Some(path) = here.shard.node.config_file.clone() else {
         return Err(CommandError::text(NO_CONFIG_FILE));
     };
-    let written = match std::fs::read(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        original => {
-            let text = rewrite(&original.unwrap_or_default(), &here.shard.config, None);
-            write_atomically(&path, &text)
-        }
-    };
-    match written {
+    match rewrite_file_at(&path, &here.shard.config) {
         Ok(()) => {
             crate::log!(Notice, "CONFIG REWRITE executed with success.");
             here.reply.ok();

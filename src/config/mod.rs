@@ -26,7 +26,7 @@ pub use directives::{Change, Config, DIRECTIVES, Directive, FILE_ONLY, FileActio
 pub use error::{NO_CONFIG_FILE, REDIS_VERSION, SetError, SetFailure, SourceLine, StartError, ValueError};
 pub use help::{help, version};
 pub use load::{Launch, NamedLine, Startup, load};
-pub use rewrite::{rewrite, write_atomically};
+pub use rewrite::{rewrite, rewrite_file_at, write_atomically};
 pub use set::Changes;
 pub use special::{
     BindAddresses, ClientClass, ClientMemoryLimit, CpuList, EventClasses, OutputBufferLimit, Percentiles,

@@ -122,6 +122,15 @@ impl<'file> Line<'file> {
     }
 }
 
+/// Puts the present values into a configuration file; one that is gone is written anew.
+pub fn rewrite_file_at(path: &Path, config: &Config) -> io::Result<()> {
+    let original = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+    write_atomically(path, &rewrite(&original, config, None))
+}
+
 /// Replaces a file as a whole: a reader, or a start after a crash, sees the old text or the new one. The
 /// file keeps its permissions; a new one can be read by its owner only, since it may hold passwords.
 pub fn write_atomically(path: &Path, text: &[u8]) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! must see stands in [`Node`], which is immutable but for a few gauges that every shard writes for itself.
 
 pub mod batch;
+pub mod config_log;
 pub mod mailbox;
 pub mod node;
 pub mod report;

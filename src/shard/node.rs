@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::runtime::bell::Bell;
 use crate::runtime::clock::Ticks;
 
+use super::config_log::ConfigLog;
+
 /// Descriptors that the process needs besides its clients.
 pub const RESERVED_DESCRIPTORS: u64 = 64;
 
@@ -29,6 +31,7 @@ pub struct Node {
     /// 40 hexadecimal digits for each shard: its name as a node of a cluster.
     pub core_ids: Vec<String>,
     pub gauges: Vec<Gauges>,
+    pub config_log: ConfigLog,
     pub bells: Arc<[Bell]>,
     /// The server is to end.
     stopping: AtomicBool,
@@ -83,6 +86,7 @@ impl Node {
             core_ports: options.core_ports,
             core_ids: (0..bells.len() as u64).map(name).collect(),
             hasher: options.hasher,
+            config_log: ConfigLog::new(bells.len()),
             gauges: bells.iter().map(|_| Gauges::default()).collect(),
             bells,
             stopping: AtomicBool::new(false),
