@@ -205,6 +205,10 @@ impl<E: Engine> Plane<E> {
     fn fail_protocol(&mut self, token: Token, message: &str) {
         let shard = &mut self.dispatcher.shard;
         let session = shard.sessions.current(token);
+        if session.closing {
+            // What follows QUIT is not judged.
+            return;
+        }
         Reply::new(&mut session.output, false).error_line(message);
         session.closing = true;
         log!(Verbose, "Protocol error ({message}) from client {}", session.id);

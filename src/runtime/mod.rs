@@ -12,5 +12,6 @@ pub mod executor;
 pub mod log;
 pub mod process;
 pub mod ring;
+pub mod simulated;
 pub mod socket;
 pub mod uring;
