@@ -594,6 +594,7 @@ fn bursts_after_idle_gaps_are_answered_at_once() {
         let mut random = Random::new(seed);
         let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
         let mut worst = Duration::ZERO;
+        let mut late = 0;
         for _ in 0..120 * long() {
             let gap = Duration::from_micros(1_000 << random.below(8));
             std::thread::sleep(gap);
@@ -606,9 +607,10 @@ fn bursts_after_idle_gaps_are_answered_at_once() {
                 assert_eq!(client.read().map(|reply| reply.items().len()), Ok(4));
             }
             worst = worst.max(started.elapsed());
+            late += usize::from(started.elapsed() > Duration::from_millis(80));
         }
-        println!("slowest burst: {worst:?}");
-        // A lost wake-up shows as 100 ms and more; a busy machine stays well below.
-        assert!(worst < Duration::from_millis(90), "a burst took {worst:?}");
+        println!("slowest burst: {worst:?}, {late} late");
+        // A lost wake-up shows as 100 ms and more. A busy machine may do that once, a server does it again.
+        assert!(late <= 2 * long(), "{late} bursts are late, the slowest took {worst:?}");
     });
 }

@@ -114,7 +114,7 @@ fn policies_of_volatile_keys_leave_the_others() {
             let go = (0..EVICTION_KEYS).map(|number| {
                 set_with_expiry(format!("go:{number}"), &value, 10_000 + (number % 1_000) as u64)
             });
-            assert_eq!(load(&mut client, go), 0, "{policy}: volatile keys make room");
+            assert_eq!(load(&mut client, go), 0, "{policy}, {shards} shards: volatile keys make room");
             assert_eq!(existing(&mut client, (0..10_000).map(stay)), 10_000, "{policy}: keys for ever stay");
             assert!(info(&mut client, "evicted_keys") > 0);
         }
