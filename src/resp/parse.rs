@@ -132,7 +132,7 @@ fn bulk_header(
 fn not_a_bulk(data: &[u8], position: usize, first: u8) -> Result<Option<(usize, usize)>, ProtocolError> {
     let rest = &data[position..];
     match rest.iter().position(|&byte| byte == b'\r') {
-        None if rest.len() > LINE_BYTES_MAX => Err(ProtocolError::TooBigBulkCountString),
+        end if end.unwrap_or(rest.len()) > LINE_BYTES_MAX => Err(ProtocolError::TooBigBulkCountString),
         Some(end) if end + 2 <= rest.len() => Err(ProtocolError::ExpectedDollar(first)),
         _ => Ok(None),
     }
@@ -167,9 +167,12 @@ fn length_line(data: &[u8], start: usize) -> Line {
 #[cold]
 fn length_line_slow(data: &[u8], start: usize) -> Line {
     let rest = &data[start.min(data.len())..];
-    let Some(end) = rest.iter().position(|&byte| byte == b'\r') else {
-        return if rest.len() > LINE_BYTES_MAX { Line::TooLong } else { Line::Incomplete };
-    };
+    let end = rest.iter().position(|&byte| byte == b'\r');
+    // Whether the line's end has come does not matter, or the answer would depend on how it was cut.
+    if end.unwrap_or(rest.len()) > LINE_BYTES_MAX {
+        return Line::TooLong;
+    }
+    let Some(end) = end else { return Line::Incomplete };
     if end + 2 > rest.len() {
         return Line::Incomplete;
     }
@@ -188,10 +191,11 @@ fn inline(
     owned: &mut Vec<Vec<u8>>,
 ) -> Result<bool, ProtocolError> {
     let start = progress.position;
-    let Some(length) = data[start..].iter().position(|&byte| byte == b'\n') else {
-        let too_long = data.len() - start > LINE_BYTES_MAX;
-        return if too_long { Err(ProtocolError::TooBigInlineRequest) } else { Ok(false) };
-    };
+    let length = data[start..].iter().position(|&byte| byte == b'\n');
+    if length.unwrap_or(data.len() - start) > LINE_BYTES_MAX {
+        return Err(ProtocolError::TooBigInlineRequest);
+    }
+    let Some(length) = length else { return Ok(false) };
     let mut line = &data[start..start + length];
     if let [rest @ .., b'\r'] = line {
         line = rest;

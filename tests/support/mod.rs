@@ -17,5 +17,6 @@
 
 pub mod client;
 pub mod random;
+pub mod reader;
 pub mod script;
 pub mod server;
