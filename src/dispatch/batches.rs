@@ -19,8 +19,7 @@ struct Entry {
 pub struct Batches {
     entries: Vec<Entry>,
     free: Vec<u32>,
-    // Boxed, because that is how batches travel.
-    #[allow(clippy::vec_box)]
+    #[allow(clippy::vec_box, reason = "batches travel in their boxes")]
     pool: Vec<Box<Batch>>,
     /// By target shard, the number of the batch that still takes items.
     open: Vec<Option<u32>>,

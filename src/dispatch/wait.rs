@@ -38,8 +38,7 @@ pub enum Kind {
 pub struct Waits {
     slots: Vec<Option<Box<Wait>>>,
     free: Vec<u32>,
-    // Boxed, so that starting and ending a wait moves a pointer.
-    #[allow(clippy::vec_box)]
+    #[allow(clippy::vec_box, reason = "starting and ending a wait moves a pointer")]
     pool: Vec<Box<Wait>>,
     count: usize,
 }

@@ -54,7 +54,7 @@ impl<'a> Args<'a> {
 
     /// How many arguments there are, the name included.
     #[inline(always)]
-    #[allow(clippy::len_without_is_empty)] // A command has at least its name.
+    #[allow(clippy::len_without_is_empty, reason = "a command has at least its name")]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
