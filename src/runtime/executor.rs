@@ -5,8 +5,9 @@
 //! rings, arms the preempt timer and then runs the task queues; if the timer fires before the first queue
 //! has run (the thread lost its processor for a moment), the loop takes "nothing ran" for "nothing to run"
 //! and parks, although a task that yielded is runnable. Nothing wakes it until one of glommio's own timers
-//! or files does. With a timer of 1 ms and a busy machine that happens within minutes. So a task beside the
-//! data plane needs a heartbeat, a timer of its own, for as long as the data plane yields to it.
+//! or files does. With a timer of 1 ms and a busy machine that happens within minutes. So for as long as the
+//! data plane yields to another task, a timer that has not fired yet must be pending at every yield; a single
+//! repeating one is not enough, since the round that parks may have consumed it.
 
 use std::time::Duration;
 

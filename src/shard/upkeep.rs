@@ -49,7 +49,8 @@ impl Shard {
         let exhausted = !self.evict_some();
         self.node.gauges[self.id].exhausted.store(exhausted, Ordering::Relaxed);
         let all = || self.node.gauges.iter().all(|gauges| gauges.exhausted.load(Ordering::Relaxed));
-        self.out_of_memory = exhausted && all();
+        let never_evicts = self.config.maxmemory_policy == MaxmemoryPolicy::NoEviction;
+        self.out_of_memory = exhausted && (never_evicts || all());
     }
 
     /// One turn's share of eviction; `false` if this shard cannot make the room that is needed.
