@@ -76,7 +76,12 @@ fn stream(random: &mut Random) -> Vec<u8> {
         1 => bytes.truncate(random.below(bytes.len() + 1)),
         // Lines around the longest that is taken.
         2 if random.one_in(10) => {
-            bytes.extend_from_slice(random.pick::<&[u8]>(&[b"*".as_slice(), b"*1\r\n$", b"*1\r\nx", b"SET "]));
+            bytes.extend_from_slice(random.pick::<&[u8]>(&[
+                b"*".as_slice(),
+                b"*1\r\n$",
+                b"*1\r\nx",
+                b"SET ",
+            ]));
             bytes.extend(vec![b'1'; 65_530 + random.below(12)]);
             bytes.extend_from_slice(b"\r\n");
         }

@@ -1,6 +1,6 @@
 //! Commands on keys of any type.
 
-use super::{Command, Data, DataFunction, KeySpec, Merge, Run, Split, category, flag, key_flag};
+use super::{Command, Data, DataFunction, KeySpec, Merge, Run, Split, category, flag, hashed_key, key_flag};
 use crate::error::CommandError;
 use crate::keyspace::StringRef;
 use crate::resp::Args;
@@ -424,8 +424,9 @@ fn move_key(data: &mut Data<'_>) -> Result<(), CommandError> {
     if to == data.database {
         return Err(CommandError::SameObject);
     }
+    let key_slot = data.key_slot;
     let Data { keyspace, args, reply, database, key_hash, .. } = data;
-    let key = keyspace.key_hashed(args.get(1), *key_hash);
+    let key = hashed_key(keyspace, args.get(1), *key_hash, key_slot);
     let found = keyspace.database(*database).find_write(&key).is_some();
     let free = keyspace.database(to).find_write(&key).is_none();
     let moved = if found && free { keyspace.database(*database).take(&key) } else { None };

@@ -42,6 +42,7 @@ use crate::keyspace::{Database, Key, Keyspace, Moved};
 use crate::resp::{Args, Reply};
 use crate::runtime::engine::Token;
 use crate::session::Session;
+use crate::shard::batch::NO_KEY;
 use crate::shard::{Report, Shard};
 use crate::transaction::PlanFunction;
 
@@ -81,6 +82,8 @@ pub struct Data<'a> {
     pub args: Args<'a>,
     /// The hash of the first key, computed while the command was parsed; unspecified without a key.
     pub key_hash: u64,
+    /// Its hash slot where tables are kept by slot, else 0; [`NO_KEY`] where nobody has looked.
+    pub key_slot: u16,
     pub reply: Reply<'a>,
     /// A value on its way from one shard to another, in the steps of [`Run::Hops`].
     pub moved: Option<Moved>,
@@ -196,11 +199,17 @@ pub struct Target<'d, 'a> {
     pub reply: &'d mut Reply<'a>,
 }
 
+/// A key of which the hash is known, and maybe the slot.
+#[inline(always)]
+fn hashed_key<'k>(keyspace: &Keyspace, bytes: &'k [u8], hash: u64, slot: u16) -> Key<'k> {
+    if slot == NO_KEY { keyspace.key_hashed(bytes, hash) } else { Key { bytes, hash, slot } }
+}
+
 impl<'a> Data<'a> {
     /// The selected database and argument 1 as the key, which is hashed already.
     #[inline(always)]
     pub fn first(&mut self) -> Target<'_, 'a> {
-        let key = self.keyspace.key_hashed(self.args.get(1), self.key_hash);
+        let key = hashed_key(self.keyspace, self.args.get(1), self.key_hash, self.key_slot);
         let database = self.keyspace.database(self.database);
         Target { database, key, args: &self.args, reply: &mut self.reply }
     }

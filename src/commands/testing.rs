@@ -4,6 +4,7 @@ use super::{Command, CommandTable, Data, Merge, Run, Split, keyspec};
 use crate::error::CommandError;
 use crate::keyspace::{Keyspace, KeyspaceOptions, Moved};
 use crate::resp::{Args, Reply, Span};
+use crate::shard::batch::NO_KEY;
 use crate::transaction::{Plan, Route, StepResult};
 
 /// The arguments of a line: words divided by blanks, `""` being the empty word.
@@ -158,7 +159,9 @@ impl Harness {
         with_arguments(arguments, |args| {
             let reply = Reply::new(out, self.resp3);
             let (database, string_bytes_max) = (self.database, self.string_bytes_max);
-            let mut data = Data { keyspace, database, args, key_hash, reply, moved, string_bytes_max };
+            let key_slot = NO_KEY;
+            let mut data =
+                Data { keyspace, database, args, key_hash, key_slot, reply, moved, string_bytes_max };
             function(&mut data)?;
             Ok(data.moved)
         })

@@ -4,6 +4,7 @@ use crate::commands::keyspec::{find_keys, first_key};
 use crate::commands::{Command, CommandId, CommandTable, Run, Split};
 use crate::error::CommandError;
 use crate::keyspace::Key;
+use crate::keyspace::slot::slot_of;
 use crate::resp::{Args, Span};
 use crate::session::Frame;
 use crate::shard::Shard;
@@ -122,15 +123,22 @@ fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
     if !command.accepts(args.len()) {
         return Call { command: id.0, ..refused };
     }
+    let key = first_key(command, args).map(|position| args.get(position));
+    if let (Some(Run::OneShard(_)), Some(key)) = (&command.run, key) {
+        // Almost every command: its key is looked at once.
+        let by_slot = shard.keyspace.has_slot_tables();
+        let slot = if by_slot || shard.route.shards() > 1 { slot_of(key) } else { 0 };
+        let way = Way::Shard(shard.route.shard_of_slot(slot) as u16);
+        let hash = shard.keyspace.hash_of(key);
+        return Call { command: id.0, way, hash, slot: if by_slot { slot } else { 0 } };
+    }
     let way = match &command.run {
         Some(run) => way_of(run, command, args, shard),
         None => Way::Refused,
     };
     let mut call = Call { command: id.0, way, hash: 0, slot: NO_KEY };
-    if matches!(way, Way::Shard(_))
-        && let Some(position) = first_key(command, args)
-    {
-        let key = shard.keyspace.key(args.get(position));
+    if let (Way::Shard(_), Some(key)) = (way, key) {
+        let key = shard.keyspace.key(key);
         (call.hash, call.slot) = (key.hash, key.slot);
     }
     call
@@ -142,10 +150,8 @@ fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
     match run {
         Run::Here(_) | Run::Gather { .. } => Way::Here,
         _ if route.shards() == 1 => Way::Shard(0),
-        Run::OneShard(_) => {
-            let key = first_key(command, args);
-            Way::Shard(key.map_or(shard.id, |position| route.shard_of(args.get(position))) as u16)
-        }
+        // With a key it has been dealt with; without one any shard will do.
+        Run::OneShard(_) => Way::Shard(shard.id as u16),
         Run::EachShard { split: Split::Everywhere, .. } => Way::Several,
         Run::EachShard { split: Split::Keys { stride }, .. } => {
             one_shard((1..args.len()).step_by(*stride), args, shard)

@@ -164,6 +164,7 @@ impl Dispatcher {
                 database,
                 args: burst.args(index, bytes),
                 key_hash: call.hash,
+                key_slot: call.slot,
                 reply: Reply::new(out, resp3),
                 moved: None,
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,

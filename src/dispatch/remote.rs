@@ -105,6 +105,7 @@ impl Dispatcher {
             database: header.database as usize,
             args,
             key_hash: header.hash,
+            key_slot: header.slot,
             reply: Reply::new(replies, header.resp3),
             moved,
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,

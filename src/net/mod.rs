@@ -78,7 +78,7 @@ impl<E: Engine> Plane<E> {
     /// `clock` tells the milliseconds since 1970.
     pub fn turn(&mut self, sleep_max: Duration, clock: impl Fn() -> i64) -> Turn {
         let mut events = std::mem::take(&mut self.events);
-        self.wait(sleep_max, &clock, &mut events);
+        self.wait(sleep_max, &mut events);
         let now_ms = clock();
         self.dispatcher.shard.keyspace.set_now(now_ms);
         let mut busy = !events.is_empty();
@@ -108,7 +108,7 @@ impl<E: Engine> Plane<E> {
         if busy { Turn::Busy } else { Turn::Quiet }
     }
 
-    fn wait(&mut self, sleep_max: Duration, clock: &impl Fn() -> i64, events: &mut Vec<Event>) {
+    fn wait(&mut self, sleep_max: Duration, events: &mut Vec<Event>) {
         if self.background || !self.deferred.is_empty() || !self.dispatcher.mailbox.is_idle() {
             return self.engine.turn(Wait::Poll, events);
         }
@@ -118,8 +118,13 @@ impl<E: Engine> Plane<E> {
                 return;
             }
         }
-        let until_cron = Duration::from_millis(self.next_cron_ms.saturating_sub(clock()).max(0) as u64);
+        // Reckoned from the last turn's time: a turn is short, and the periods need not be exact.
+        let now_ms = self.dispatcher.shard.now_ms();
+        let until_cron = Duration::from_millis(self.next_cron_ms.saturating_sub(now_ms).max(0) as u64);
         let sleep = SLEEP_MAX.min(sleep_max).min(until_cron);
+        if self.dispatcher.mailbox.shards() == 1 {
+            return self.engine.turn(Wait::AtMost(sleep), events);
+        }
         self.dispatcher.mailbox.bell().going_to_sleep();
         if self.dispatcher.mailbox.is_idle() {
             self.engine.turn(Wait::AtMost(sleep), events);
