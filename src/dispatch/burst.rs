@@ -13,6 +13,9 @@ use crate::shard::batch::NO_KEY;
 /// Commands whose buckets are prefetched before the first of them runs: what fits the first-level cache.
 const PREFETCH_WINDOW: usize = 64;
 
+/// Commands of a burst whose entries are fetched while other connections' bursts are read.
+const LOOK_AHEAD: usize = 4;
+
 /// Reusable lists for one burst.
 #[derive(Default)]
 pub struct Burst {
@@ -82,6 +85,16 @@ impl Burst {
                 shard.keyspace.database(database).prefetch_bucket(&call.key());
             }
             self.calls.push(call);
+        }
+    }
+
+    /// Fetches the entries of the first commands, whose buckets have been fetched.
+    #[inline]
+    pub fn prefetch_first(&self, shard: &mut Shard, database: usize) {
+        let own = Way::Shard(shard.id as u16);
+        let database = shard.keyspace.database(database);
+        for call in self.calls.iter().take(LOOK_AHEAD).filter(|call| call.way == own && call.slot != NO_KEY) {
+            database.prefetch_entry(&call.key());
         }
     }
 

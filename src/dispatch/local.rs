@@ -33,14 +33,26 @@ pub enum Served {
 }
 
 impl Dispatcher {
-    /// Runs the commands of `burst`, which were read from `bytes`, for the session `token`. The session
-    /// exists and waits for nothing.
+    /// Looks up the commands of `burst`, which were read from `bytes`, and starts to fetch what they need.
+    #[inline]
+    pub fn resolve(&mut self, token: Token, bytes: &[u8], burst: &mut Burst) {
+        let database = self.shard.sessions.current(token).database as usize;
+        burst.resolve(bytes, &mut self.shard, &self.table, database);
+    }
+
+    /// Goes on fetching what the first commands of a resolved burst need.
+    #[inline]
+    pub fn prefetch(&mut self, token: Token, burst: &Burst) {
+        let database = self.shard.sessions.current(token).database as usize;
+        burst.prefetch_first(&mut self.shard, database);
+    }
+
+    /// Runs the commands of a resolved `burst` for the session `token`. The session exists and waits for
+    /// nothing.
     pub fn serve(&mut self, token: Token, bytes: &[u8], burst: &mut Burst) -> Served {
         let session = self.shard.sessions.current(token);
         session.last_interaction_ms = self.shard.keyspace.now();
-        let database = session.database as usize;
         let mut out = self.shard.sessions.take_output(token);
-        burst.resolve(bytes, &mut self.shard, &self.table, database);
         let served = self.run_burst(token, bytes, burst, &mut out);
         self.shard.sessions.put_output(token, out);
         served

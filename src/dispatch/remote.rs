@@ -34,7 +34,7 @@ impl Dispatcher {
         }
         for window in (0..executor.items.len()).step_by(PREFETCH_WINDOW) {
             let end = (window + PREFETCH_WINDOW).min(executor.items.len());
-            self.prefetch(&executor.items[window..end]);
+            self.prefetch_items(&executor.items[window..end]);
             for number in window..end {
                 let (header, first) = executor.items[number];
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
@@ -46,7 +46,7 @@ impl Dispatcher {
         batch
     }
 
-    fn prefetch(&mut self, items: &[(ItemHeader, u32)]) {
+    fn prefetch_items(&mut self, items: &[(ItemHeader, u32)]) {
         if items.len() < 2 {
             return;
         }

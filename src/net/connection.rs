@@ -10,42 +10,85 @@
 //!                     └─► parse in place ─► serve ─► keep the rest
 //! ```
 
+use crate::error::ProtocolError;
 use crate::log;
 use crate::resp::Reply;
 use crate::resp::parse::Limits;
 use crate::runtime::engine::{Chunk, Engine, Token};
-use crate::session::{BURST_COMMANDS_MAX, Sessions, parse_chunk};
+use crate::session::{BURST_COMMANDS_MAX, Rest, Sessions, parse_chunk};
 
-use crate::dispatch::Served;
+use crate::dispatch::{Burst, Served};
 
 use super::Plane;
 
 /// A session that waits and has this much pending is not read from until it goes on.
 const PENDING_BYTES_MAX: usize = 1 << 20;
+/// Larger chunks are not read ahead: their own commands are many enough to hide each other's waiting for
+/// memory.
+const READ_AHEAD_BYTES_MAX: usize = 1024;
+
+/// What came of reading a chunk, besides the commands in its burst.
+pub(super) struct ReadChunk {
+    limits: Limits,
+    parsed: Result<Rest, ProtocolError>,
+}
 
 impl<E: Engine> Plane<E> {
-    /// Bytes of a connection have arrived.
-    pub(super) fn received(&mut self, token: Token, chunk: Chunk) {
-        let sessions = &mut self.dispatcher.shard.sessions;
-        let length = chunk.length as u64;
-        match sessions.get(token) {
-            None => {}
-            Some(session) if session.closing => {}
-            Some(session) => {
-                session.bytes_in += length;
-                let waits = session.waiting.is_some() || session.paused || session.deferred;
-                let pending = !session.input.is_empty();
-                let metrics = &mut self.dispatcher.shard.metrics;
-                metrics.net_input_bytes += length;
-                metrics.reads += 1;
-                if waits || pending {
-                    self.collect(token, &chunk, waits);
-                } else {
-                    self.run_chunk(token, &chunk);
-                }
+    /// Chunks of different connections have arrived: all are read, and what their commands need is being
+    /// fetched, before the first of them runs.
+    pub(super) fn received_several(&mut self, chunks: &mut Vec<(Token, Chunk)>) {
+        let mut bursts = std::mem::take(&mut self.bursts);
+        bursts.resize_with(bursts.len().max(chunks.len()), Default::default);
+        for ((token, chunk), (burst, read)) in chunks.iter().zip(&mut bursts) {
+            let small = chunk.length as usize <= READ_AHEAD_BYTES_MAX;
+            *read = (small && self.is_idle(*token)).then(|| self.read(*token, chunk, burst));
+        }
+        for ((token, _), (burst, read)) in chunks.iter().zip(&bursts) {
+            if read.is_some() {
+                self.dispatcher.prefetch(*token, burst);
             }
         }
+        for ((token, chunk), (burst, read)) in chunks.drain(..).zip(&mut bursts) {
+            // A command that ran before may have closed or authenticated the session.
+            match read.take() {
+                Some(read) if self.is_idle(token) && self.limits(token) == read.limits => {
+                    self.count_received(token, chunk.length);
+                    self.run_chunk(token, &chunk, burst, read);
+                    self.engine.release(chunk);
+                }
+                _ => self.received(token, chunk),
+            }
+        }
+        self.bursts = bursts;
+    }
+
+    /// Bytes of a connection have arrived.
+    pub(super) fn received(&mut self, token: Token, chunk: Chunk) {
+        if self.is_idle(token) {
+            self.count_received(token, chunk.length);
+            let mut burst = std::mem::take(&mut self.burst);
+            let read = self.read(token, &chunk, &mut burst);
+            self.run_chunk(token, &chunk, &mut burst, read);
+            self.burst = burst;
+        } else if self.dispatcher.shard.sessions.get(token).is_some_and(|session| !session.closing) {
+            self.count_received(token, chunk.length);
+            self.collect(token, &chunk);
+        }
         self.engine.release(chunk);
+    }
+
+    /// Whether a session waits for nothing and has nothing pending: its bytes can run where they are.
+    fn is_idle(&mut self, token: Token) -> bool {
+        self.dispatcher.shard.sessions.get(token).is_some_and(|session| {
+            !session.closing && !session.waits_for_its_turn() && session.input.is_empty()
+        })
+    }
+
+    fn count_received(&mut self, token: Token, length: u32) {
+        let shard = &mut self.dispatcher.shard;
+        shard.sessions.current(token).bytes_in += length as u64;
+        shard.metrics.net_input_bytes += length as u64;
+        shard.metrics.reads += 1;
     }
 
     /// A session whose replies have come, or whose pause is over, goes on with what is pending.
@@ -74,11 +117,11 @@ impl<E: Engine> Plane<E> {
     }
 
     /// Adds bytes to what is pending and runs it, unless the session waits.
-    fn collect(&mut self, token: Token, chunk: &Chunk, waits: bool) {
+    fn collect(&mut self, token: Token, chunk: &Chunk) {
         let session = self.dispatcher.shard.sessions.current(token);
         session.input.append(self.engine.bytes(chunk));
         let pending = session.input.pending_bytes();
-        if !waits {
+        if !session.waits_for_its_turn() {
             return self.run_pending(token);
         }
         if pending > PENDING_BYTES_MAX && !session.held_back {
@@ -87,13 +130,20 @@ impl<E: Engine> Plane<E> {
         }
     }
 
-    /// Runs the commands of a chunk where they are; the rest is kept.
-    fn run_chunk(&mut self, token: Token, chunk: &Chunk) {
+    /// Reads the commands of a chunk and starts to fetch what they need.
+    fn read(&mut self, token: Token, chunk: &Chunk, burst: &mut Burst) -> ReadChunk {
         let limits = self.limits(token);
         let bytes = self.engine.bytes(chunk);
-        let burst = &mut self.burst;
         burst.clear();
         let parsed = parse_chunk(bytes, &mut burst.frames, &mut burst.spans, &mut burst.owned, limits);
+        self.dispatcher.resolve(token, bytes, burst);
+        ReadChunk { limits, parsed }
+    }
+
+    /// Runs the commands of a chunk where they are; the rest is kept.
+    fn run_chunk(&mut self, token: Token, chunk: &Chunk, burst: &mut Burst, read: ReadChunk) {
+        let ReadChunk { limits, parsed } = read;
+        let bytes = self.engine.bytes(chunk);
         let complete_end = burst.frames.last().map_or(0, |frame| frame.end);
         let served =
             if burst.frames.is_empty() { Served::All } else { self.dispatcher.serve(token, bytes, burst) };
@@ -111,7 +161,7 @@ impl<E: Engine> Plane<E> {
                 return self.fail_protocol(token, &message);
             }
         };
-        let full = parsed.is_err() || self.burst.frames.len() == BURST_COMMANDS_MAX;
+        let full = parsed.is_err() || burst.frames.len() == BURST_COMMANDS_MAX;
         let session = self.dispatcher.shard.sessions.current(token);
         if session.closing {
             return;
@@ -150,6 +200,7 @@ impl<E: Engine> Plane<E> {
                 return self.check_query_buffer(token);
             }
             let complete_end = burst.frames.last().map_or(0, |frame| frame.end);
+            self.dispatcher.resolve(token, &partial.buffer, burst);
             let served = self.dispatcher.serve(token, &partial.buffer, burst);
             match (served, parsed) {
                 (Served::Until(0), _) if !burst.owned.is_empty() => {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::dispatch::{Burst, Dispatcher};
 use crate::runtime::clock::Ticks;
-use crate::runtime::engine::{Engine, Event, Token, Wait};
+use crate::runtime::engine::{Chunk, Engine, Event, Token, Wait};
 
 pub use listener::Listener;
 
@@ -26,6 +26,8 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// How long a shard looks at its mailbox before it sleeps, while other shards work for it: a sleeping
 /// shard is woken 40 µs later than one that looks. Only where every shard has a processor of its own.
 const SPIN_US: u64 = 20;
+/// Chunks of different connections that are read before the first of them runs.
+const CHUNKS_AT_ONCE: usize = 16;
 /// Work in the background gets at most this much of a turn.
 const BACKGROUND_KEYS: usize = 64;
 
@@ -36,6 +38,9 @@ pub struct Plane<E: Engine> {
     listeners: Vec<Listener>,
     events: Vec<Event>,
     burst: Burst,
+    /// Bursts of several connections that are read before the first of them runs.
+    bursts: Vec<(Burst, Option<connection::ReadChunk>)>,
+    chunks: Vec<(Token, Chunk)>,
     /// Whether every shard has a processor of its own.
     may_spin: bool,
     /// The keyspace has expired or dropped values left to look after.
@@ -67,6 +72,8 @@ impl<E: Engine> Plane<E> {
             listeners,
             events: Vec::new(),
             burst: Burst::default(),
+            bursts: Vec::new(),
+            chunks: Vec::new(),
             may_spin,
             background: false,
             next_cron_ms: 0,
@@ -84,9 +91,7 @@ impl<E: Engine> Plane<E> {
         let mut busy = !events.is_empty();
         self.make_room();
         busy |= self.resume_deferred();
-        for event in events.drain(..) {
-            self.handle(event);
-        }
+        self.handle_all(&mut events);
         self.events = events;
         busy |= self.exchange();
         if now_ms >= self.next_cron_ms {
@@ -181,6 +186,37 @@ impl<E: Engine> Plane<E> {
             }
         }
         !deferred.is_empty()
+    }
+
+    /// Deals with events in order; chunks that stand next to each other are read together.
+    fn handle_all(&mut self, events: &mut Vec<Event>) {
+        let mut chunks = std::mem::take(&mut self.chunks);
+        let mut events = events.drain(..).peekable();
+        while let Some(event) = events.next() {
+            let Event::Received { connection, chunk } = event else {
+                self.handle(event);
+                continue;
+            };
+            chunks.push((connection, chunk));
+            let full = chunks.len() == CHUNKS_AT_ONCE;
+            let goes_on = match events.peek() {
+                Some(Event::Received { connection, .. }) => {
+                    !full && chunks.iter().all(|(earlier, _)| earlier != connection)
+                }
+                _ => false,
+            };
+            if !goes_on {
+                match chunks.pop() {
+                    Some((connection, chunk)) if chunks.is_empty() => self.received(connection, chunk),
+                    Some(last) => {
+                        chunks.push(last);
+                        self.received_several(&mut chunks);
+                    }
+                    None => {}
+                }
+            }
+        }
+        self.chunks = chunks;
     }
 
     fn handle(&mut self, event: Event) {

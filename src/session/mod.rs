@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 
 use crate::runtime::engine::Token;
 
-pub use input::{BURST_COMMANDS_MAX, Frame, Input, Partial, parse_chunk};
+pub use input::{BURST_COMMANDS_MAX, Frame, Input, Partial, Rest, parse_chunk};
 
 /// One connection.
 ///
@@ -148,6 +148,11 @@ impl Session {
         if let Some(details) = &mut self.details {
             details.name = Vec::new();
         }
+    }
+
+    /// Whether its next commands have to wait: for other shards, the end of a pause, or the next turn.
+    pub fn waits_for_its_turn(&self) -> bool {
+        self.waiting.is_some() || self.paused || self.deferred
     }
 
     /// Whether nothing more will be asked or answered: it can be closed once its output has left.
