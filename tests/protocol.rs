@@ -424,7 +424,8 @@ fn a_slow_reader_is_closed() {
                 info(&mut watcher.borrow_mut(), "connected_clients") == 2
             });
             let grown = server.resident_bytes().saturating_sub(before);
-            assert!(grown < 400 * MEGABYTE, "{limit}: {grown} bytes");
+            // The soft limit lets all 300 MB of replies collect for its second, and buffers are freed lazily.
+            assert!(grown < 600 * MEGABYTE, "{limit}: {grown} bytes");
             assert_eq!(other.run("PING").text(), "PONG");
             // What the sockets hold may still come, then the end.
             let received = slow.read_to_close(CLOSE_TIMEOUT).expect("it is closed");
