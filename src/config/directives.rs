@@ -229,7 +229,7 @@ directives! {
             PORT, StartOnly, InEffect,
             "Port of the first shard under core-cluster; 0 is the port after the main one.";
         "pipeline-order" [] pipeline_order: PipelineOrder = PipelineOrder::Strict;
-            Choice(PipelineOrder::NAMES), Live, InEffect,
+            Choice(PipelineOrder::NAMES), Live, NotYet,
             "Whether a pipeline over several shards keeps its order for other clients.";
     }
     "Network" {
@@ -418,7 +418,7 @@ directives! {
         "lfu-decay-time" [] lfu_decay_time_minutes: u32 = 1;
             NATURAL, Live, InEffect, "Minutes after which the counter of uses is halved.";
         "active-expire-effort" [] active_expire_effort: u32 = 1;
-            integer(1, 10), Live, InEffect, "How hard expired keys are looked for.";
+            integer(1, 10), Live, NotYet, "How hard expired keys are looked for.";
         "lazyfree-lazy-eviction" [] lazyfree_lazy_eviction: bool = false;
             Bool, Live, NotYet, "Frees evicted values in the background.";
         "lazyfree-lazy-expire" [] lazyfree_lazy_expire: bool = false;

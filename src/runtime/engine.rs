@@ -71,7 +71,8 @@ pub trait Engine {
     /// Switches receiving off and on: a connection that sends faster than it is served waits in the
     /// kernel.
     fn set_receiving(&mut self, connection: Token, receiving: bool);
-    /// Closes now; what is unsent is lost. No event of this connection comes afterwards.
+    /// Closes now; what is unsent is lost. Later turns bring no event of this connection; the events of
+    /// this one may still name it, hence the generation in its token.
     fn close(&mut self, connection: Token);
     /// Hands over what happened, sleeping for it as `wait` allows; submits what was asked for before.
     fn turn(&mut self, wait: Wait, events: &mut Vec<Event>);

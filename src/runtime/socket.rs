@@ -78,14 +78,6 @@ pub fn listen_unix(path: &Path, permissions: u32, backlog: i32) -> io::Result<Ow
     Ok(socket)
 }
 
-/// A connected, non-blocking TCP socket without delay.
-pub fn connect_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
-    let stream = std::net::TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    Ok(OwnedFd::from(stream))
-}
-
 fn raw_address(address: SocketAddr) -> (i32, libc::sockaddr_storage, u32) {
     // SAFETY: all-zero is a valid value of this plain C structure.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };

@@ -83,11 +83,6 @@ impl Batch {
         self.count
     }
 
-    /// Bytes of commands, as a measure of how much work it carries.
-    pub fn item_bytes(&self) -> usize {
-        self.items.len()
-    }
-
     /// Begins an item; its arguments follow through [`ItemWriter::argument`].
     #[inline]
     pub fn begin(&mut self, header: ItemHeader) -> ItemWriter<'_> {
