@@ -12,10 +12,11 @@ use super::help::write_help;
 use super::{Command, Group, Here, Next, Part, Run, flag};
 use crate::error::CommandError;
 use crate::glob::glob_match;
-use crate::keyspace::{Encoding, EntryRef, Expiry, Key, Keyspace, StringRef, StringValue};
+use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, Kind, StringRef, StringValue};
 use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
+use crate::types::Object;
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, Run::Gather { check, part, merge })
     .group(Group::Server)
@@ -333,35 +334,45 @@ fn describe(part: &mut Part<'_>, text: fn(&EntryRef<'_>, u32) -> String) -> Repo
 }
 
 fn object_text(entry: &EntryRef<'_>, idle_seconds: u32) -> String {
-    let value = entry.string();
-    let serialized_bytes = value.map_or(0, |value| serialized_bytes(entry.encoding(), value));
     format!(
-        "Value at:{:p} refcount:1 encoding:{} serializedlength:{serialized_bytes} lru:0 lru_seconds_idle:{idle_seconds}",
+        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:0 lru_seconds_idle:{idle_seconds}",
         entry.key().as_ptr(),
-        entry.encoding().name()
+        entry.encoding().name(),
+        serialized_bytes(entry)
     )
 }
 
-/// How many bytes a string takes in a snapshot, without compression: a small integer in 2, 3 or 5, else its
-/// length in 1, 2, 5 or 9 and its bytes.
-fn serialized_bytes(encoding: Encoding, value: StringRef<'_>) -> usize {
-    if let (Encoding::Int, StringRef::Int(number)) = (encoding, &value) {
-        if i8::try_from(*number).is_ok() {
-            return 2;
-        } else if i16::try_from(*number).is_ok() {
-            return 3;
-        } else if i32::try_from(*number).is_ok() {
-            return 5;
+/// How many bytes a value takes in a snapshot, without compression and without its key: a collection its
+/// length and its elements.
+fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
+    match (entry.string(), entry.object()) {
+        (Some(string), _) => serialized_string_bytes(string),
+        (None, Some(Object::List(list))) => {
+            let elements = list.iter().map(|element| serialized_string_bytes(StringRef::Bytes(element)));
+            length_bytes(list.len()) + elements.sum::<usize>()
         }
+        (None, None) => 0,
     }
-    let length = value.to_vec().len();
-    length
-        + match length {
-            0..64 => 1,
-            64..16384 => 2,
-            16384..0x1_0000_0000 => 5,
-            _ => 9,
-        }
+}
+
+/// A small integer takes 2, 3 or 5 bytes, another string its length and its bytes.
+fn serialized_string_bytes(value: StringRef<'_>) -> usize {
+    match value {
+        StringRef::Int(-0x80..0x80) => 2,
+        StringRef::Int(-0x8000..0x8000) => 3,
+        StringRef::Int(-0x8000_0000..0x8000_0000) => 5,
+        value => length_bytes(value.len()) + value.len(),
+    }
+}
+
+/// How many bytes a length takes in a snapshot.
+fn length_bytes(length: usize) -> usize {
+    match length {
+        0..64 => 1,
+        64..16384 => 2,
+        16384..0x1_0000_0000 => 5,
+        _ => 9,
+    }
 }
 
 // Digests: SHA-1 sums of keys and values, combined in ways that do not depend on an order.
@@ -387,13 +398,22 @@ fn mix(digest: &mut Sum, data: &[u8]) {
     *digest = sha1(digest);
 }
 
-/// The type of strings in a digest.
-const STRING_TYPE: u32 = 0;
+/// The number of a type in a digest.
+fn type_number(kind: Kind) -> u32 {
+    match kind {
+        Kind::String => 0,
+        Kind::List => 1,
+    }
+}
 
 fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
-    mix(digest, &STRING_TYPE.to_be_bytes());
+    mix(digest, &type_number(entry.kind()).to_be_bytes());
     if let Some(value) = entry.string() {
         mix(digest, &value.to_vec());
+    }
+    match entry.object() {
+        Some(Object::List(list)) => list.iter().for_each(|element| mix(digest, element)),
+        None => {}
     }
     if entry.expiry().is_some() {
         add(digest, b"!!expire!!");
@@ -584,8 +604,8 @@ mod tests {
 
     #[test]
     fn lengths_in_a_snapshot() {
-        let length = |number| serialized_bytes(Encoding::Int, StringRef::Int(number));
+        let length = |number| serialized_string_bytes(StringRef::Int(number));
         assert_eq!([12, -128, 128, 40_000, 3_000_000_000].map(length), [2, 2, 3, 5, 11]);
-        assert_eq!(serialized_bytes(Encoding::Raw, StringRef::Bytes(&[0; 100])), 102);
+        assert_eq!(serialized_string_bytes(StringRef::Bytes(&[0; 100])), 102);
     }
 }
