@@ -14,6 +14,7 @@
 mod batches;
 mod burst;
 mod command;
+mod exec;
 mod gate;
 mod local;
 mod monitor;
@@ -55,6 +56,8 @@ pub struct Dispatcher {
     batches: Batches,
     waits: Waits,
     executor: Executor,
+    /// The position of WATCH in the command table.
+    watch_command: u16,
     /// The transactions of this shard's connections.
     coordinator: Coordinator,
     /// Transactions under way that were made of what had collected.
@@ -76,7 +79,9 @@ impl Dispatcher {
 
     /// With another clock for the ids of transactions.
     pub fn with_clock(shard: Shard, table: CommandTable, mailbox: Mailbox, clock: fn() -> u64) -> Self {
+        let watch = table.find(b"watch");
         Dispatcher {
+            watch_command: watch.map_or(u16::MAX, |id| id.0),
             batches: Batches::new(shard.route.shards()),
             waits: Waits::default(),
             executor: Executor::default(),
@@ -110,6 +115,9 @@ impl Dispatcher {
     /// Sends the batches that were opened in this turn on their way, and deals with what this shard has for
     /// itself.
     pub fn flush(&mut self) {
+        if !self.shard.unwatched.is_empty() {
+            self.send_unwatched();
+        }
         loop {
             self.begin_transaction();
             for kind in [BatchKind::Plain, BatchKind::Hop] {
