@@ -15,7 +15,7 @@ use support::random::{Random, seed};
 use Operation::{Append, Balances, Increment, Read, ReadCounter, ReadList, Transfer, Write};
 
 fn transaction(invoked: Time, outcome: Outcome, operations: &[Operation]) -> Transaction {
-    Transaction { client: 0, invoked, outcome, operations: operations.to_vec() }
+    Transaction { client: 0, invoked, position: 0, outcome, operations: operations.to_vec() }
 }
 
 /// A transaction that committed.
@@ -324,6 +324,18 @@ fn the_order_of_two_registers_by_the_clock() {
 }
 
 #[test]
+fn the_order_of_a_pipeline() {
+    let sent = |position, operation| Transaction { position, ..done(1, 9, &[operation]) };
+    let both = |one, other| {
+        let reader = Transaction { client: 1, ..done(1, 9, &[one, other]) };
+        vec![sent(0, write(1, 1)), sent(1, write(2, 1)), reader]
+    };
+    assert_right(both(empty(1), empty(2)));
+    assert_right(both(read(1, 1), empty(2)));
+    assert_found(both(empty(1), read(2, 1)), cycle(CycleKind::GSingle, true));
+}
+
+#[test]
 fn a_torn_mget() {
     // The two writes overlap: that one of them must be the first is enough.
     assert_found(
@@ -390,7 +402,7 @@ fn a_fault_in_words() {
         done(1, 2, &[append_to(7, 1, 1)]),
         Transaction { client: 5, ..done(30, 40, &[list(7, &[])]) },
     ]));
-    let expected = "read skew (G-single), by the clock: 2 transactions in a circle\n\
+    let expected = "read skew (G-single), by the order in time: 2 transactions in a circle\n\
         \x20 T0 (client 0, 1 to 2: list 7 += 1, now of length 1)\n\
         \x20 T1 (client 5, 30 to 40: list 7 is [], 0 elements)\n\
         because\n\
@@ -398,6 +410,21 @@ fn a_fault_in_words() {
         \x20 T1 before T0: T1 saw of list 7 a version before that of T0";
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].text, expected);
+}
+
+/// Where a third transaction shows the order of two versions, it is named.
+#[test]
+fn a_torn_mget_in_words() {
+    let faults = check(&history(vec![
+        done(1, 9, &[write(1, 1), write(2, 1)]),
+        done(1, 9, &[write(1, 2), write(2, 2)]),
+        done(1, 9, &[read(1, 1), read(2, 2)]),
+    ]));
+    assert_eq!(faults.len(), 1);
+    let text = &faults[0].text;
+    assert!(text.contains("seen by\n  T2 (client 0, 1 to 9: register 1 is 1; register 2 is 2)\n"), "{text}");
+    let order = "T0 before T1: T1 wrote a later version of register 2 than T0, as T2 shows";
+    assert!(text.contains(order), "{text}");
 }
 
 // Histories from a store that works.
@@ -493,7 +520,7 @@ fn serial_history(random: &mut Random, shape: &Shape) -> History {
             operations = operations.iter().map(|operation| store.run(operation)).collect();
         }
         let outcome = if lost { Outcome::Unknown } else { Outcome::Committed(completed) };
-        transactions.push(Transaction { client: client as u32, invoked, outcome, operations });
+        transactions.push(Transaction { client: client as u32, invoked, position: 0, outcome, operations });
     }
     // Their place in the history tells nothing.
     for last in (1..transactions.len()).rev() {

@@ -11,6 +11,7 @@ pub enum Dependency {
     WriteWrite,
     WriteRead,
     ReadWrite,
+    Pipeline,
     Time,
 }
 
@@ -28,21 +29,31 @@ pub struct Reason {
     pub object: Option<Object>,
     /// It leads from a helper on; the edge into the helper says why.
     pub follows: bool,
+    /// The transaction that shows the order of two versions, if it is a third one.
+    pub witness: Option<u32>,
 }
 
 impl Reason {
     pub fn new(dependency: Dependency, object: Object) -> Self {
-        Reason { dependency, object: Some(object), follows: false }
+        Reason { dependency, object: Some(object), follows: false, witness: None }
+    }
+
+    pub fn pipeline() -> Self {
+        Reason { dependency: Dependency::Pipeline, object: None, follows: false, witness: None }
     }
 
     /// The order of the clock: for an object, if it tells the order of its versions.
     pub fn time(object: Option<Object>) -> Self {
-        Reason { dependency: Dependency::Time, object, follows: object.is_some() }
+        Reason { dependency: Dependency::Time, object, follows: object.is_some(), witness: None }
+    }
+
+    pub fn shown_by(self, witness: u32) -> Self {
+        Reason { witness: Some(witness), ..self }
     }
 
     /// From a helper on, to what comes after all that lead to it.
     pub fn onward(object: Object) -> Self {
-        Reason { dependency: Dependency::WriteWrite, object: Some(object), follows: true }
+        Reason { dependency: Dependency::WriteWrite, object: Some(object), follows: true, witness: None }
     }
 }
 
@@ -95,7 +106,13 @@ impl Graph {
         if Adjacency::new(self, weakest).components().is_empty() {
             return None;
         }
-        let kinds = [Dependency::WriteWrite, Dependency::WriteRead, Dependency::ReadWrite, weakest];
+        let kinds = [
+            Dependency::WriteWrite,
+            Dependency::WriteRead,
+            Dependency::ReadWrite,
+            Dependency::Pipeline,
+            weakest,
+        ];
         kinds
             .into_iter()
             .find_map(|dependency| Adjacency::new(self, dependency).smallest_cycle(self.transactions))

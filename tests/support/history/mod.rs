@@ -6,10 +6,11 @@
 //! from that follow edges between transactions, and an order exists only if they form no cycle:
 //!
 //! ```text
-//!   ww   B wrote the version after A's                        registers.rs: unique values, and
-//!   wr   B read what A wrote                                                read-modify-write
-//!   rw   A read a version, and B wrote the next one           ladders.rs:   lists and counters, whose
-//!   time A completed before B was invoked                                   replies show their history
+//!   ww    B wrote the version after A's                        registers.rs: unique values, and
+//!   wr    B read what A wrote                                                read-modify-write
+//!   rw    A read a version, and B wrote the next one           ladders.rs:   lists and counters, whose
+//!   sent  one client sent A, and then B                                      replies show their history
+//!   time  A completed before B was invoked
 //!                         └──────────► graph.rs: components, the smallest cycle ──► words.rs
 //! ```
 //!
@@ -99,6 +100,9 @@ pub enum Outcome {
 pub struct Transaction {
     pub client: u32,
     pub invoked: Time,
+    /// In its pipeline: what a client sent at the same time happens in the order of the positions, one
+    /// after the other, and others may come between.
+    pub position: u32,
     pub outcome: Outcome,
     pub operations: Vec<Operation>,
 }
@@ -132,7 +136,8 @@ pub enum Anomaly {
     NotLinearizable,
     /// The accounts' sum has changed, or money is in the wrong account in the end.
     WrongBalance,
-    /// A cycle; with `time` it takes the clock to close it: serializable, but not strictly.
+    /// A cycle; with `time` it takes the clock or the order of a pipeline to close it: serializable, but not
+    /// strictly.
     Cycle { kind: CycleKind, time: bool },
 }
 
@@ -165,6 +170,7 @@ pub fn check(history: &History) -> Vec<Fault> {
     ladders::check_lists(&mut checker);
     ladders::check_counters(&mut checker);
     balances::check(&mut checker);
+    checker.add_pipelines();
     checker.add_time();
     let Checker { graph, .. } = &checker;
     if let Some(cycle) = graph.smallest_cycle() {
@@ -311,6 +317,27 @@ impl<'a> Checker<'a> {
         if *told <= FAULTS_TOLD_MAX {
             let text = words::fault(self, anomaly, transactions, &text());
             self.faults.push(Fault { anomaly, text });
+        }
+    }
+
+    /// What was sent together comes one after the other.
+    fn add_pipelines(&mut self) {
+        let mut sent: Vec<(u32, Time, u32, u32)> = self
+            .happened()
+            .map(|(number, transaction)| {
+                (transaction.client, transaction.invoked, transaction.position, number)
+            })
+            .collect();
+        sent.sort_unstable();
+        for pair in sent.windows(2) {
+            let [(client, invoked, position, earlier), (other_client, other_invoked, other_position, later)] =
+                *pair
+            else {
+                continue;
+            };
+            if (client, invoked) == (other_client, other_invoked) && position < other_position {
+                self.graph.add(earlier, later, Reason::pipeline());
+            }
         }
     }
 

@@ -229,7 +229,7 @@ impl Registers {
                     continue;
                 };
                 if earlier != later {
-                    self.list[self.positions[&key]].order(checker, earlier, later);
+                    self.list[self.positions[&key]].order(checker, earlier, later, reader);
                 }
             }
         }
@@ -309,27 +309,20 @@ impl Register {
         }
     }
 
-    /// One version is known to be earlier than another.
-    fn order(&self, checker: &mut Checker<'_>, earlier: u32, later: u32) {
+    /// One version is earlier than another, as a transaction shows.
+    fn order(&self, checker: &mut Checker<'_>, earlier: u32, later: u32, witness: u32) {
         let chain = |version: u32| Some(&self.chains[self.versions[version as usize].chain? as usize]);
-        match (chain(earlier), chain(later)) {
-            (Some(one), Some(other)) if !self.malformed && one.helper != other.helper => {
-                // To be before the initial version is impossible: its readers know.
-                match other.head {
-                    Some(head) => {
-                        checker.graph.add(one.helper, head, Reason::onward(Object::Register(self.key)))
-                    }
-                    None => self.add_write_write(checker, earlier, later),
-                }
-            }
-            _ => self.add_write_write(checker, earlier, later),
+        if let (Some(one), Some(other)) = (chain(earlier), chain(later))
+            && !self.malformed
+            && one.helper != other.helper
+        {
+            let onward = Reason::onward(Object::Register(self.key)).shown_by(witness);
+            // Nothing is before the initial version, as its readers know.
+            return other.head.iter().for_each(|&head| checker.graph.add(one.helper, head, onward));
         }
-    }
-
-    fn add_write_write(&self, checker: &mut Checker<'_>, earlier: u32, later: u32) {
         let writer = |version: u32| self.versions[version as usize].writer;
         if let (Some(one), Some(other)) = (writer(earlier), writer(later)) {
-            checker.graph.add(one, other, self.reason(Dependency::WriteWrite));
+            checker.graph.add(one, other, self.reason(Dependency::WriteWrite).shown_by(witness));
         }
     }
 

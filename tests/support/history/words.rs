@@ -38,7 +38,7 @@ impl fmt::Display for Anomaly {
                     CycleKind::GSingle => "read skew (G-single)",
                     CycleKind::G2 => "anti-dependency cycle (G2)",
                 };
-                return write!(to, "{name}{}", if *time { ", by the clock" } else { "" });
+                return write!(to, "{name}{}", if *time { ", by the order in time" } else { "" });
             }
         };
         to.write_str(name)
@@ -107,7 +107,7 @@ fn line(checker: &Checker<'_>, number: u32) -> String {
 
 pub(super) fn cycle(checker: &Checker<'_>, cycle: &Cycle) -> Fault {
     let reasons = || cycle.steps.iter().flat_map(|(_, reasons)| reasons);
-    let time = reasons().any(|reason| reason.dependency == Dependency::Time);
+    let time = reasons().any(|reason| reason.dependency >= Dependency::Pipeline);
     // What leads on from a helper repeats the reason that led to it.
     let count =
         |dependency| reasons().filter(|reason| !reason.follows && reason.dependency == dependency).count();
@@ -120,6 +120,15 @@ pub(super) fn cycle(checker: &Checker<'_>, cycle: &Cycle) -> Fault {
     let anomaly = Anomaly::Cycle { kind, time };
     let mut lines = vec![format!("{anomaly}: {} transactions in a circle", cycle.steps.len())];
     lines.extend(cycle.steps.iter().map(|&(number, _)| line(checker, number)));
+    let shown = |number| cycle.steps.iter().any(|&(shown, _)| shown == number);
+    let mut witnesses: Vec<u32> =
+        reasons().filter_map(|reason| reason.witness).filter(|&number| !shown(number)).collect();
+    witnesses.sort_unstable();
+    witnesses.dedup();
+    if !witnesses.is_empty() {
+        lines.push("seen by".into());
+        lines.extend(witnesses.iter().map(|&number| line(checker, number)));
+    }
     lines.push("because".into());
     for (position, (from, reasons)) in cycle.steps.iter().enumerate() {
         let (to, _) = cycle.steps[(position + 1) % cycle.steps.len()];
@@ -133,11 +142,19 @@ fn because(checker: &Checker<'_>, from: u32, to: u32, reasons: &[Reason]) -> Str
     let clock = reasons.iter().any(|reason| reason.follows && reason.dependency == Dependency::Time);
     let clock = if clock { ", by the times of the operations on it" } else { "" };
     let Some(Reason { dependency, object, .. }) = reasons.first().copied() else { return String::new() };
+    let witness =
+        reasons.iter().find_map(|reason| reason.witness).filter(|&witness| witness != from && witness != to);
+    let witness = witness.map(|witness| format!(", as T{witness} shows")).unwrap_or_default();
     let object = object.map(|object| object.to_string()).unwrap_or_default();
     let why = match dependency {
-        Dependency::WriteWrite => format!("T{to} wrote a later version of {object} than T{from}{clock}"),
+        Dependency::WriteWrite => {
+            format!("T{to} wrote a later version of {object} than T{from}{witness}{clock}")
+        }
         Dependency::WriteRead => format!("T{to} saw of {object} what T{from} had written"),
-        Dependency::ReadWrite => format!("T{from} saw of {object} a version before that of T{to}{clock}"),
+        Dependency::ReadWrite => {
+            format!("T{from} saw of {object} a version before that of T{to}{witness}{clock}")
+        }
+        Dependency::Pipeline => format!("one client sent T{from} and then T{to}"),
         Dependency::Time => {
             let (earlier, later) = (checker.transaction(from), checker.transaction(to));
             let completed = earlier.completed().unwrap_or_default();
