@@ -25,6 +25,8 @@ pub mod keys;
 pub mod keyspec;
 pub mod latency;
 pub mod lcs;
+pub mod list_moves;
+pub mod lists;
 #[cfg(test)]
 mod reference_tests;
 pub mod memory;
@@ -56,6 +58,8 @@ pub const FAMILIES: &[&[Command]] = &[
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,
+    lists::COMMANDS,
+    list_moves::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -339,6 +343,7 @@ fn never(_: &mut Data<'_>) -> Result<(), CommandError> {
 pub enum Group {
     Generic,
     String,
+    List,
     Connection,
     Server,
     Cluster,
@@ -350,6 +355,7 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::List => "list",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
@@ -555,6 +561,12 @@ impl KeySpec {
     /// Keys at argument `first` up to `last` (relative to `first`, or from the end) with a `step`.
     pub const fn range(first: u16, last: i16, step: u16, flags: u16) -> Self {
         KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags, notes: "" }
+    }
+
+    /// Keys whose number stands before them, at argument `count`.
+    pub const fn counted(count: u16, flags: u16) -> Self {
+        let find = Find::Count { count: 0, first: 1, step: 1 };
+        KeySpec { begin: Begin::Index(count), find, flags, notes: "" }
     }
 
     pub const fn notes(self, notes: &'static str) -> Self {

@@ -24,6 +24,7 @@ use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
 use crate::session::{Sessions, WatchedKey};
+use crate::types::{Limits, list};
 
 pub use node::Node;
 pub use report::Report;
@@ -121,6 +122,7 @@ impl Shard {
             self.access_clock = access_clock;
             self.keyspace.set_access_clock(access_clock);
         }
+        self.keyspace.limits = Limits { list: list::limit_of_setting(self.config.list_max_listpack_size) };
         if self.config.requirepass.is_empty() {
             self.sessions.iter_mut().for_each(|session| session.authenticated = true);
         }

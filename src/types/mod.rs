@@ -7,8 +7,22 @@
 
 pub mod list;
 pub mod long_double;
+pub mod packed;
 
 pub use list::List;
+
+/// What decides how values are represented, as the configuration says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of a block of a list.
+    pub list: packed::Limit,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { list: list::limit_of_setting(-2) }
+    }
+}
 
 /// The type of a value, as TYPE names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
