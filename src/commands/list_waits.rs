@@ -107,8 +107,8 @@ fn brpop(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 fn blmpop(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let timeout_ms = timeout_ms(&data.args, 1)?;
     let PopMany { keys, end, count } = PopMany::parse(&data.args, 2)?;
+    let timeout_ms = timeout_ms(&data.args, 1)?;
     let keys = serving_keys(data, keys, Kind::List);
     if !pop_first(data, keys, end, Some(count))? {
         data.reply.null_array();
@@ -152,6 +152,7 @@ fn brpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
 }
 
 fn blmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
+    PopMany::parse(&plan.args, 2)?;
     let timeout_ms = timeout_ms(&plan.args, 1)?;
     plan_waiting(plan, timeout_ms, |plan| {
         let request = PopMany::parse(&plan.args, 2)?;

@@ -186,6 +186,9 @@ fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
         Run::Hops { .. } | Run::Wait { .. } => {
             let mut keys = Vec::new();
             find_keys(command, args, &mut keys);
+            if keys.is_empty() && matches!(run, Run::Wait { .. }) {
+                return Way::Shard(shard.id as u16);
+            }
             one_shard(keys.iter().map(|key| key.index), args, shard)
         }
     }

@@ -44,8 +44,9 @@ struct Parked {
 enum Waits {
     /// For elements to take here.
     Here(Box<Waiter>),
-    /// Its shard is told when there may be some; `asked`: it was, and has not said what came of it.
-    Elsewhere { block: u64, asked: bool },
+    /// Its shard is told when there may be some; `asked`: it was, and has not said what came of it; `again`:
+    /// since then there may be more.
+    Elsewhere { block: u64, asked: bool, again: bool },
 }
 
 struct Waiter {
@@ -158,6 +159,11 @@ fn deadline(now_ms: i64, timeout_ms: i64) -> Option<i64> {
     (timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms))
 }
 
+/// What a client is answered whose time is up: the null of arrays, also by a command that answers a bulk.
+fn nil_of_waiting(nil: &[u8]) -> Vec<u8> {
+    if nil == b"$-1\r\n" { b"*-1\r\n".to_vec() } else { nil.to_vec() }
+}
+
 impl Dispatcher {
     /// Parks the client whose command has found nothing. `nil` is what it answers when time is up.
     pub(super) fn park(
@@ -181,6 +187,7 @@ impl Dispatcher {
                 keys.push(key.hash);
             }
         }
+        let nil = nil_of_waiting(&nil);
         let deadline_ms = deadline(self.shard.now_ms(), timeout_ms);
         let (command, resp3) = (header.command, header.resp3);
         let waiter = Waiter { wait, command, args, resp3, intents, nil, deadline_ms };
@@ -222,12 +229,18 @@ impl Dispatcher {
     /// Serves the clients at a key in their order, but for the first `skipped`.
     fn serve_key(&mut self, key: (u16, u64), skipped: usize) {
         let mut place = skipped;
+        if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
+            return;
+        }
         while let Some(&number) = self.parking.by_key.get(&key).and_then(|queue| queue.get(place)) {
             let Some(parked) = self.parking.clients.get_mut(&number) else { return };
             let origin = parked.origin as usize;
             match &mut parked.waits {
-                Waits::Elsewhere { asked: true, .. } => return,
-                Waits::Elsewhere { block, asked } => {
+                Waits::Elsewhere { asked: true, again, .. } => {
+                    *again = true;
+                    return;
+                }
+                Waits::Elsewhere { block, asked, .. } => {
                     *asked = true;
                     let block = *block;
                     return self.send(origin, Message::Ready(block));
@@ -380,7 +393,7 @@ impl Dispatcher {
                 keys.push(key.hash);
             }
         }
-        let waits = Waits::Elsewhere { block: hint.block, asked: false };
+        let waits = Waits::Elsewhere { block: hint.block, asked: false, again: false };
         self.parking.add(Parked { origin: from as u16, database: hint.database, keys, waits });
     }
 
@@ -388,14 +401,16 @@ impl Dispatcher {
     pub(super) fn keep_hint(&mut self, from: usize, block: u64) {
         let Some(number) = self.parking.hint_of(block, from) else { return };
         let Some(parked) = self.parking.clients.get_mut(&number) else { return };
-        if let Waits::Elsewhere { asked, .. } = &mut parked.waits {
+        let mut skipped = 1;
+        if let Waits::Elsewhere { asked, again, .. } = &mut parked.waits {
             *asked = false;
+            skipped = usize::from(!std::mem::take(again));
         }
         let keys: Vec<(u16, u64)> = parked.keys.iter().map(|&hash| (parked.database, hash)).collect();
         for key in keys {
             let queue = self.parking.by_key.get(&key);
             let place = queue.and_then(|queue| queue.iter().position(|&other| other == number));
-            self.serve_key(key, place.map_or(0, |place| place + 1));
+            self.serve_key(key, place.map_or(0, |place| place + skipped));
         }
         self.serve_ready();
     }
@@ -424,7 +439,7 @@ impl Dispatcher {
         if let (Some(block), Some(how)) = (coordination.block, over) {
             self.conclude(coordination.transaction.take());
             self.forget_block(block);
-            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { nil });
+            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil_of_waiting(nil) });
             return true;
         }
         let block = match coordination.block {
@@ -472,16 +487,9 @@ impl Dispatcher {
             self.send(shard, Message::Hint(Box::new(hint)));
         }
         let deadline_ms = deadline(self.shard.now_ms(), timeout_ms);
+        let nil = nil_of_waiting(nil);
         self.parking.blocks_by_deadline.extend(deadline_ms.map(|at_ms| (at_ms, block)));
-        let entry = Block {
-            token,
-            idle: None,
-            shards,
-            asked: Vec::new(),
-            nil: nil.to_vec(),
-            deadline_ms,
-            over: None,
-        };
+        let entry = Block { token, idle: None, shards, asked: Vec::new(), nil, deadline_ms, over: None };
         self.parking.blocks.insert(block, entry);
         block
     }

@@ -98,6 +98,17 @@ impl Database {
         }
     }
 
+    /// Keys that somebody waits for elements in.
+    pub fn awaited_keys(&self) -> usize {
+        self.observers.awaited.len()
+    }
+
+    /// Whether an awaited key exists.
+    pub fn has_awaited(&mut self, hash: u64) -> bool {
+        let Some(awaited) = self.observers.awaited.get(&hash) else { return false };
+        self.locate_hash(hash, awaited.slot, |found, _| found == hash).is_some()
+    }
+
     /// The next awaited key that has been written: its hash.
     pub fn next_ready(&mut self) -> Option<u64> {
         (!self.observers.ready.is_empty()).then(|| self.observers.ready.remove(0))
