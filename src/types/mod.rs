@@ -1,3 +1,4 @@
 //! Pure data structures and number formats: they know nothing of keys, time or clients.
 
 pub mod long_double;
+pub mod score;
