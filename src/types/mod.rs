@@ -3,3 +3,4 @@
 pub mod hash_index;
 pub mod long_double;
 pub mod score;
+pub mod sorted_set;
