@@ -12,10 +12,11 @@ use super::help::write_help;
 use super::{Command, Group, Here, Next, Part, Run, flag};
 use crate::error::CommandError;
 use crate::glob::glob_match;
-use crate::keyspace::{Encoding, EntryRef, Expiry, Key, Keyspace, StringRef, StringValue};
+use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, Kind, StringRef, StringValue};
 use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
+use crate::types::Object;
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, Run::Gather { check, part, merge })
     .group(Group::Server)
@@ -333,35 +334,51 @@ fn describe(part: &mut Part<'_>, text: fn(&EntryRef<'_>, u32) -> String) -> Repo
 }
 
 fn object_text(entry: &EntryRef<'_>, idle_seconds: u32) -> String {
-    let value = entry.string();
-    let serialized_bytes = value.map_or(0, |value| serialized_bytes(entry.encoding(), value));
     format!(
-        "Value at:{:p} refcount:1 encoding:{} serializedlength:{serialized_bytes} lru:0 lru_seconds_idle:{idle_seconds}",
+        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:0 lru_seconds_idle:{idle_seconds}",
         entry.key().as_ptr(),
-        entry.encoding().name()
+        entry.encoding().name(),
+        serialized_bytes(entry)
     )
 }
 
-/// How many bytes a string takes in a snapshot, without compression: a small integer in 2, 3 or 5, else its
-/// length in 1, 2, 5 or 9 and its bytes.
-fn serialized_bytes(encoding: Encoding, value: StringRef<'_>) -> usize {
-    if let (Encoding::Int, StringRef::Int(number)) = (encoding, &value) {
-        if i8::try_from(*number).is_ok() {
-            return 2;
-        } else if i16::try_from(*number).is_ok() {
-            return 3;
-        } else if i32::try_from(*number).is_ok() {
-            return 5;
+/// How many bytes a value takes in a snapshot, without compression and without its key: a collection its
+/// length and its elements.
+fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
+    match (entry.string(), entry.object()) {
+        (Some(string), _) => serialized_string_bytes(string),
+        (None, Some(Object::List(list))) => {
+            let elements = list.iter().map(|element| serialized_string_bytes(StringRef::Bytes(element)));
+            length_bytes(list.len()) + elements.sum::<usize>()
         }
+        (None, Some(Object::SortedSet(set))) => {
+            let members = set
+                .iter(0..set.len())
+                .map(|(member, _)| serialized_string_bytes(StringRef::Bytes(member)) + size_of::<f64>());
+            length_bytes(set.len()) + members.sum::<usize>()
+        }
+        (None, None) => 0,
     }
-    let length = value.to_vec().len();
-    length
-        + match length {
-            0..64 => 1,
-            64..16384 => 2,
-            16384..0x1_0000_0000 => 5,
-            _ => 9,
-        }
+}
+
+/// A small integer takes 2, 3 or 5 bytes, another string its length and its bytes.
+fn serialized_string_bytes(value: StringRef<'_>) -> usize {
+    match value {
+        StringRef::Int(-0x80..0x80) => 2,
+        StringRef::Int(-0x8000..0x8000) => 3,
+        StringRef::Int(-0x8000_0000..0x8000_0000) => 5,
+        value => length_bytes(value.len()) + value.len(),
+    }
+}
+
+/// How many bytes a length takes in a snapshot.
+fn length_bytes(length: usize) -> usize {
+    match length {
+        0..64 => 1,
+        64..16384 => 2,
+        16384..0x1_0000_0000 => 5,
+        _ => 9,
+    }
 }
 
 // Digests: SHA-1 sums of keys and values, combined in ways that do not depend on an order.
@@ -387,13 +404,49 @@ fn mix(digest: &mut Sum, data: &[u8]) {
     *digest = sha1(digest);
 }
 
-/// The type of strings in a digest.
-const STRING_TYPE: u32 = 0;
+/// The number of a type in a digest.
+fn type_number(kind: Kind) -> u32 {
+    match kind {
+        Kind::String => 0,
+        Kind::List => 1,
+        Kind::SortedSet => 3,
+    }
+}
+
+/// A score with 17 significant digits, as C's `%.17g` writes it.
+fn digest_text(score: f64) -> String {
+    const DIGITS: i32 = 17;
+    if score.is_infinite() {
+        return if score > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let text = format!("{score:.16e}");
+    let (significand, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        return trimmed(&format!("{score:.*}", (DIGITS - 1 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(significand), exponent.unsigned_abs())
+}
 
 fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
-    mix(digest, &STRING_TYPE.to_be_bytes());
+    mix(digest, &type_number(entry.kind()).to_be_bytes());
     if let Some(value) = entry.string() {
         mix(digest, &value.to_vec());
+    }
+    match entry.object() {
+        Some(Object::List(list)) => list.iter().for_each(|element| mix(digest, element)),
+        Some(Object::SortedSet(set)) => set.iter(0..set.len()).for_each(|(member, score)| {
+            let mut element = Sum::default();
+            mix(&mut element, member);
+            mix(&mut element, digest_text(score).as_bytes());
+            add(digest, &element);
+        }),
+        None => {}
     }
     if entry.expiry().is_some() {
         add(digest, b"!!expire!!");
@@ -583,9 +636,28 @@ mod tests {
     }
 
     #[test]
+    fn scores_in_a_digest() {
+        let texts = [0.0, -0.0, 3.0, 0.1, -2.5, 1e17, 1e16, 1e-5, 1.5e300, 123456789.125, f64::INFINITY];
+        let expected = [
+            "0",
+            "-0",
+            "3",
+            "0.10000000000000001",
+            "-2.5",
+            "1e+17",
+            "10000000000000000",
+            "1.0000000000000001e-05",
+            "1.5000000000000001e+300",
+            "123456789.125",
+            "inf",
+        ];
+        assert_eq!(texts.map(digest_text), expected);
+    }
+
+    #[test]
     fn lengths_in_a_snapshot() {
-        let length = |number| serialized_bytes(Encoding::Int, StringRef::Int(number));
+        let length = |number| serialized_string_bytes(StringRef::Int(number));
         assert_eq!([12, -128, 128, 40_000, 3_000_000_000].map(length), [2, 2, 3, 5, 11]);
-        assert_eq!(serialized_bytes(Encoding::Raw, StringRef::Bytes(&[0; 100])), 102);
+        assert_eq!(serialized_string_bytes(StringRef::Bytes(&[0; 100])), 102);
     }
 }

@@ -229,7 +229,7 @@ directives! {
             PORT, StartOnly, InEffect,
             "Port of the first shard under core-cluster; 0 is the port after the main one.";
         "pipeline-order" [] pipeline_order: PipelineOrder = PipelineOrder::Strict;
-            Choice(PipelineOrder::NAMES), Live, NotYet,
+            Choice(PipelineOrder::NAMES), Live, InEffect,
             "Whether a pipeline over several shards keeps its order for other clients.";
     }
     "Network" {

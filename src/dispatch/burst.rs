@@ -50,6 +50,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether `hash` and `slot` are those of a key.
+    #[inline(always)]
+    pub fn has_key(&self) -> bool {
+        self.slot != NO_KEY
+    }
+
     #[inline(always)]
     fn key(&self) -> Key<'static> {
         Key { bytes: &[], hash: self.hash, slot: self.slot }

@@ -1,23 +1,28 @@
 //! One command on several shards: taken apart, run in one or more hops, put together again.
 //!
-//! This is where the coordinator stands: every command that touches more than one shard passes through
-//! [`Dispatcher::run_several`] or [`Dispatcher::gather`], and every reply through
-//! [`Dispatcher::complete`]. A hop's items go into the same batches as everybody else's.
+//! Every command that touches more than one shard passes through [`Dispatcher::run_several`] or
+//! [`Dispatcher::gather`], and every reply through [`Dispatcher::complete`]. The shares of a command that
+//! needs one round go into the turn's transaction; one of several hops is a transaction of its own, whose
+//! hops run once all its locks are held. What tells about shards rather than keys takes no locks.
 
-use crate::commands::{CommandId, Here, Merge, Run, Split};
+use crate::commands::keyspec::{KeyPosition, find_keys};
+use crate::commands::{CommandId, Here, Merge, Run, Split, key_flag};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply, Span, scan};
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::ReplyMode;
 use crate::shard::Report;
-use crate::shard::batch::{Batch, Extra, ItemHeader, NO_KEY};
-use crate::transaction::{Plan, StepResult, Work};
+use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader, NO_KEY};
+use crate::shard::locks::Intent;
+use crate::shard::queue::TransactionId;
+use crate::transaction::{Participation, Plan, StepResult, Work};
 
 use super::Dispatcher;
 use super::burst::Burst;
 use super::gate;
 use super::local::latency_event;
+use super::participant;
 use super::wait::{Kind, PartOf, Wait};
 
 /// The step of an item that is one shard's share of a command; the command is counted where it came from.
@@ -31,13 +36,16 @@ pub struct Coordination {
     resp3: bool,
     started: u64,
     state: State,
+    /// The transaction whose locks it holds.
+    transaction: Option<TransactionId>,
 }
 
 enum State {
     /// Shares of an `EachShard` command; for each key in order, the part that answers for it.
     Shares { key_parts: Vec<u16> },
-    /// A command of several hops, and how many are done.
-    Hops { done: usize },
+    /// A command of several hops: how many are done, and the work of the first one while it waits for its
+    /// locks.
+    Hops { done: usize, first: Vec<Work> },
     /// Every shard reports about itself.
     Gather,
 }
@@ -93,7 +101,8 @@ impl Dispatcher {
             database,
             resp3,
             started: Ticks::now(),
-            state: State::Hops { done: 0 },
+            state: State::Hops { done: 0, first: Vec::new() },
+            transaction: None,
         });
         let parts = match command.run {
             Some(Run::EachShard { split, .. }) if !split.accepts(args.len()) => {
@@ -120,12 +129,72 @@ impl Dispatcher {
                         return true;
                     }
                 };
+                let mut keys = Vec::new();
+                find_keys(command, &coordination.args.args(), &mut keys);
+                if !keys.is_empty() {
+                    coordination.state = State::Hops { done: 0, first: work };
+                    self.lock_for_hops(token, coordination, &keys);
+                    return false;
+                }
+                // It goes from shard to shard and promises nothing about all of them at once.
                 self.put_work(&coordination, work)
             }
             _ => return true,
         };
         self.wait_for_command(token, coordination, parts);
         false
+    }
+
+    /// Asks for the locks of a command of several hops.
+    fn lock_for_hops(&mut self, token: Token, coordination: Box<Coordination>, keys: &[KeyPosition]) {
+        let command = self.table.get(CommandId(coordination.command));
+        let mut shares: Vec<(usize, u32)> = Vec::new();
+        for key in keys {
+            let args = coordination.args.args();
+            let bytes = args.get(key.index);
+            let shard = self.shard.route.shard_of(bytes);
+            let batch = match shares.iter().find(|(owner, _)| *owner == shard) {
+                Some((_, batch)) => *batch,
+                None => {
+                    let batch = self.batches.new_batch(BatchKind::Share, self.shard.id, shard);
+                    self.batches.add_reader(batch);
+                    shares.push((shard, batch));
+                    batch
+                }
+            };
+            let writes = participant::writes(command) && key.flags & key_flag::RO == 0;
+            let intent = Intent::key(self.shard.keyspace.hash_of(bytes), writes);
+            self.batches.batch_mut(batch).intents.push(intent);
+        }
+        let parts = shares.iter().map(|&(_, batch)| PartOf { batch, first: 0, count: 0 }).collect();
+        let owner = self.register(token, Kind::Command(coordination), parts);
+        let shares = shares.into_iter().map(|(shard, batch)| (shard, batch, Participation::Held));
+        self.coordinator.begin(owner, shares, &mut self.actions);
+        self.carry_out();
+    }
+
+    /// The locks of a command of several hops are held: the first one.
+    pub(super) fn begin_hops(&mut self, owner: u32, id: TransactionId) {
+        let Some(wait) = self.waits.remove(owner) else { return };
+        let Wait { token, parts, kind: Kind::Command(mut coordination), .. } = *wait else { return };
+        self.release(&parts);
+        coordination.transaction = Some(id);
+        if let State::Hops { first, .. } = &mut coordination.state {
+            let work = std::mem::take(first);
+            let parts = self.put_work(&coordination, work);
+            self.wait_for_command(token, coordination, parts);
+        }
+    }
+
+    /// Has a session wait for something that is not in batches yet.
+    fn register(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) -> u32 {
+        let session = self.shard.sessions.get(token);
+        let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
+        let (number, _) = self.waits.insert(Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
+        if let Some(session) = self.shard.sessions.get(token) {
+            session.waiting = Some(number);
+        }
+        number
     }
 
     /// Asks every shard to report.
@@ -149,9 +218,10 @@ impl Dispatcher {
             resp3: session.resp3,
             started: Ticks::now(),
             state: State::Gather,
+            transaction: None,
         });
         let parts = (0..self.shard.route.shards())
-            .map(|shard| self.put_share(shard, header, coordination.args.args().iter()))
+            .map(|shard| self.put_share(BatchKind::Plain, shard, header, coordination.args.args().iter()))
             .collect();
         self.wait_for_command(token, coordination, parts);
     }
@@ -175,10 +245,16 @@ impl Dispatcher {
         let header = coordination.share_header();
         let args = coordination.args.args();
         let shards = self.shard.route.shards();
+        let writes = participant::writes(self.table.get(CommandId(coordination.command)));
         let stride = match split {
             Split::Everywhere => {
                 let header = ItemHeader { arguments: args.len() as u32, ..header };
-                return (0..shards).map(|shard| self.put_share(shard, header, args.iter())).collect();
+                let mut share = |shard| {
+                    let part = self.put_share(BatchKind::Share, shard, header, args.iter());
+                    self.intend(part.batch, Intent::whole(writes));
+                    part
+                };
+                return (0..shards).map(&mut share).collect();
             }
             Split::Keys { stride } => stride,
         };
@@ -199,19 +275,31 @@ impl Dispatcher {
             let header = ItemHeader { arguments: count as u32, hash, slot, ..header };
             let groups = positions.iter().flat_map(|&first| first..(first + stride).min(args.len()));
             let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
-            parts.push(self.put_share(shard, header, words));
+            let part = self.put_share(BatchKind::Share, shard, header, words);
+            for &position in positions {
+                let hash = self.shard.keyspace.hash_of(args.get(position));
+                self.intend(part.batch, Intent::key(hash, writes));
+            }
+            parts.push(part);
         }
         key_parts.extend(owners.iter().map(|&owner| part_of_shard[owner]));
         parts
     }
 
+    fn intend(&mut self, batch: u32, intent: Intent) {
+        let batch = self.batches.batch_mut(batch);
+        batch.intents.push(intent);
+        batch.writes |= intent.writes();
+    }
+
     fn put_share<'b>(
         &mut self,
+        kind: BatchKind,
         shard: usize,
         header: ItemHeader,
         words: impl Iterator<Item = &'b [u8]>,
     ) -> PartOf {
-        let number = self.batches.open_for(self.shard.id, shard);
+        let number = self.batches.open_for(kind, self.shard.id, shard);
         let batch = self.batches.batch_mut(number);
         let part = PartOf { batch: number, first: batch.count(), count: 1 };
         let mut writer = batch.begin(header);
@@ -221,13 +309,14 @@ impl Dispatcher {
 
     fn put_work(&mut self, coordination: &Coordination, work: Vec<Work>) -> Vec<PartOf> {
         let header = coordination.share_header();
+        let kind = if coordination.transaction.is_some() { BatchKind::Hop } else { BatchKind::Plain };
         let mut parts = Vec::with_capacity(work.len());
         for task in work {
             // Argument 1 need not be a key, in which case the hash is not looked at.
             let hash = task.args.get(1).map_or(0, |key| self.shard.keyspace.hash_of(key));
             let header =
                 ItemHeader { step: task.step as u8 + 1, arguments: task.args.len() as u32, hash, ..header };
-            let part = self.put_share(task.shard, header, task.args.iter().map(Vec::as_slice));
+            let part = self.put_share(kind, task.shard, header, task.args.iter().map(Vec::as_slice));
             if let Some(moved) = task.moved {
                 self.batches.batch_mut(part.batch).extras_in.push((part.first, Extra::Moved(moved)));
             }
@@ -243,7 +332,7 @@ impl Dispatcher {
         results: Vec<StepResult>,
         reply: &mut Vec<u8>,
     ) -> Result<Vec<Work>, CommandError> {
-        let State::Hops { done } = coordination.state else { return Ok(Vec::new()) };
+        let State::Hops { done, .. } = coordination.state else { return Ok(Vec::new()) };
         let mut plan_state = Plan {
             args: coordination.args.args(),
             database: coordination.database as usize,
@@ -257,16 +346,31 @@ impl Dispatcher {
         Ok(plan_state.work)
     }
 
-    /// A batch is back: whoever waited only for it goes on.
-    pub(super) fn complete(&mut self, batch: Box<Batch>) {
-        let number = batch.number;
-        let waits = self.batches.give_back(batch);
-        for &wait in &waits {
-            if let Some(wait) = self.waits.batch_came(wait) {
+    /// The replies in a batch that is back count: whoever waited only for them goes on.
+    pub(super) fn complete(&mut self, number: u32) {
+        let shard = self.batches.batch_mut(number).target;
+        let groups = self.batches.take_groups(number);
+        for group in &groups {
+            if group.deferred {
+                self.waits.put_off(group.wait, number, shard);
+                self.batches.release(number);
+            } else if let Some(wait) = self.waits.batch_came(group.wait) {
                 self.finish(wait);
             }
         }
-        self.batches.return_waits(number, waits);
+        self.batches.return_groups(groups);
+    }
+
+    /// A group that was put off comes in a batch of its own.
+    pub(super) fn complete_late(&mut self, batch: Box<Batch>) {
+        let shard = batch.target;
+        let Some(wait) = batch.groups.first().map(|group| group.wait) else { return };
+        let number = self.batches.adopt(batch);
+        self.batches.add_reader(number);
+        self.waits.came_late(wait, number, shard);
+        if let Some(wait) = self.waits.batch_came(wait) {
+            self.finish(wait);
+        }
     }
 
     fn finish(&mut self, mut wait: Box<Wait>) {
@@ -353,7 +457,7 @@ impl Dispatcher {
                 self.finish_reply(token, &coordination, &reply, out);
                 true
             }
-            (State::Hops { done }, Some(Run::Hops { plan, .. })) => {
+            (State::Hops { done, .. }, Some(Run::Hops { plan, .. })) => {
                 *done += 1;
                 let results = self.take_results(&parts);
                 self.release(&parts);
@@ -422,6 +526,10 @@ impl Dispatcher {
     }
 
     fn finish_reply(&mut self, token: Token, coordination: &Coordination, reply: &[u8], out: &mut Vec<u8>) {
+        if let Some(id) = coordination.transaction {
+            self.coordinator.conclude(id, &mut self.actions);
+            self.carry_out();
+        }
         out.extend_from_slice(reply);
         let ticks = Ticks::now().wrapping_sub(coordination.started);
         self.shard.metrics.ran(coordination.command, ticks);

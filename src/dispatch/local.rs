@@ -2,20 +2,22 @@
 //!
 //! A stretch of single-shard commands is judged as a whole: if this shard owns all their keys they run
 //! where they stand, with their replies going straight to the connection. If not, the stretch is taken
-//! apart by shard and the connection waits for all of them; this is the place where a coordinator orders
-//! the stretch as one transaction. Everything else (the session's own commands, commands over several
-//! shards) runs alone, when the replies before it are there.
+//! apart by shard and the connection waits for all of them; a stretch over several shards is a share of a
+//! transaction on each. Everything else (the session's own commands, commands over several shards) runs
+//! alone, when the replies before it are there.
 
 use crate::commands::{Command, CommandId, Data, Here, Next, Run, flag};
+use crate::config::PipelineOrder;
 use crate::error::CommandError;
 use crate::log;
 use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
-use crate::shard::batch::{ItemHeader, NO_KEY};
+use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
 
 use super::burst::{self, Burst, Way};
+use super::participant::{self, push_intents};
 use super::wait::{Kind, PartOf};
 use super::{Dispatcher, gate};
 
@@ -72,7 +74,8 @@ impl Dispatcher {
                 Way::Shard(_) => {
                     let mut end = self.stretch(burst, index);
                     let own = Way::Shard(self.shard.id as u16);
-                    if (index..end).all(|position| burst.call(position).way == own) {
+                    let all_own = (index..end).all(|position| burst.call(position).way == own);
+                    if all_own && (self.queue.is_empty() || !self.is_in_the_way(bytes, burst, index..end)) {
                         index = self.run_stretch(token, bytes, burst, index..end, out);
                         if out.len() >= OUTPUT_PIECE_BYTES && index < count {
                             self.shard.sessions.current(token).deferred = true;
@@ -124,6 +127,26 @@ impl Dispatcher {
         self.shard.pause.is_some()
             && command != u16::MAX
             && gate::is_paused(self.table.get(CommandId(command)), &self.shard)
+    }
+
+    /// Whether commands of this shard conflict with a transaction.
+    fn is_in_the_way(&mut self, bytes: &[u8], burst: &mut Burst, stretch: std::ops::Range<usize>) -> bool {
+        let mut intents = Vec::new();
+        for index in stretch {
+            let call = burst.call(index);
+            let command = self.table.get(CommandId(call.command));
+            push_intents(command, &burst.args(index, bytes), &call, &self.shard.keyspace, &mut intents);
+        }
+        self.queue.conflicts(&intents)
+    }
+
+    /// In which kind of batch a stretch goes: as one transaction if it goes to several shards, for the sake
+    /// of whoever relies on the order of its commands.
+    fn kind_of_stretch(&self, burst: &Burst, stretch: std::ops::Range<usize>) -> BatchKind {
+        let first = burst.call(stretch.start).way;
+        let several = stretch.into_iter().any(|index| burst.call(index).way != first);
+        let strict = self.shard.config.pipeline_order == PipelineOrder::Strict;
+        if several && strict { BatchKind::Share } else { BatchKind::Plain }
     }
 
     /// Where the stretch of single-shard commands that begins at `first` ends.
@@ -209,6 +232,7 @@ impl Dispatcher {
         burst: &mut Burst,
         stretch: std::ops::Range<usize>,
     ) {
+        let kind = self.kind_of_stretch(burst, stretch.clone());
         let mut wait = self.waits.new_burst(token);
         let Kind::Burst(order) = &mut wait.kind else { return };
         let session = self.shard.sessions.current(token);
@@ -238,7 +262,7 @@ impl Dispatcher {
             if !self.shard.monitors.is_empty() && admitted.is_ok() {
                 self.feed_monitors(token, command, bytes, burst, index);
             }
-            let number = self.batches.open_for(self.shard.id, target);
+            let number = self.batches.open_for(kind, self.shard.id, target);
             let batch = self.batches.batch_mut(number);
             let part = match wait.parts.iter().position(|part| part.batch == number) {
                 Some(part) => part,
@@ -264,6 +288,8 @@ impl Dispatcher {
                 hash: call.hash,
                 ..header
             };
+            push_intents(command, &args, &call, &self.shard.keyspace, &mut batch.intents);
+            batch.writes |= participant::writes(command);
             put_item(batch, item, args);
         }
         self.start_waiting(token, wait);

@@ -17,18 +17,26 @@ mod command;
 mod gate;
 mod local;
 mod monitor;
+mod participant;
 mod remote;
 mod wait;
 
+use std::collections::VecDeque;
+
 use crate::commands::CommandTable;
+use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::shard::Shard;
+use crate::shard::batch::BatchKind;
 use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::queue::Queue;
+use crate::transaction::{Action, Coordinator, Participation};
 
 pub use burst::Burst;
 pub use local::Served;
 
 use batches::Batches;
+use participant::Work;
 use remote::Executor;
 use wait::Waits;
 
@@ -40,27 +48,48 @@ pub struct Dispatcher {
     batches: Batches,
     waits: Waits,
     executor: Executor,
+    /// The transactions of this shard's connections.
+    coordinator: Coordinator,
+    /// What the coordinator wants done.
+    actions: Vec<Action>,
+    /// Transactions of all shards that want something here.
+    queue: Queue<Work>,
+    /// Messages from this shard to itself.
+    loopback: VecDeque<Message>,
     /// Sessions whose replies have all come: their next commands can run.
     resumable: Vec<Token>,
 }
 
 impl Dispatcher {
     pub fn new(shard: Shard, table: CommandTable, mailbox: Mailbox) -> Self {
-        let shards = shard.route.shards();
+        Dispatcher::with_clock(shard, table, mailbox, Ticks::now)
+    }
+
+    /// With another clock for the ids of transactions.
+    pub fn with_clock(shard: Shard, table: CommandTable, mailbox: Mailbox, clock: fn() -> u64) -> Self {
         Dispatcher {
+            batches: Batches::new(shard.route.shards()),
+            waits: Waits::default(),
+            executor: Executor::default(),
+            coordinator: Coordinator::new(shard.id, clock),
+            actions: Vec::new(),
+            queue: Queue::default(),
+            loopback: VecDeque::new(),
+            resumable: Vec::new(),
             shard,
             table,
             mailbox,
-            batches: Batches::new(shards),
-            waits: Waits::default(),
-            executor: Executor::default(),
-            resumable: Vec::new(),
         }
     }
 
     /// Whether other shards work for connections of this one.
     pub fn has_outstanding(&self) -> bool {
-        !self.waits.is_empty()
+        !self.waits.is_empty() || !self.coordinator.is_empty()
+    }
+
+    /// Transactions that want something of this shard.
+    pub fn queued_transactions(&self) -> usize {
+        self.queue.len()
     }
 
     /// A session to go on with.
@@ -68,51 +97,142 @@ impl Dispatcher {
         self.resumable.pop()
     }
 
-    /// Sends the batches that were opened in this turn on their way; runs the one for this shard itself.
+    /// Sends the batches that were opened in this turn on their way, and deals with what this shard has for
+    /// itself.
     pub fn flush(&mut self) {
-        while let Some((target, number)) = self.batches.next_open() {
-            let Some(batch) = self.batches.lend(number) else { continue };
-            if target == self.shard.id {
-                let batch = self.execute(batch);
-                self.complete(batch);
-            } else {
-                self.mailbox.send(target, Message::Run(batch));
+        loop {
+            self.begin_transaction();
+            for kind in [BatchKind::Plain, BatchKind::Hop] {
+                while let Some((target, number)) = self.batches.next_open(kind) {
+                    if let Some(batch) = self.batches.lend(number) {
+                        self.send(target, Message::Run(batch));
+                    }
+                }
             }
+            let Some(message) = self.loopback.pop_front() else { break };
+            self.handle(self.shard.id, message);
         }
         for (shard, feed) in std::mem::take(&mut self.shard.feeds) {
-            if shard == self.shard.id {
-                self.deliver(&feed);
-            } else {
-                self.mailbox.send(shard, Message::Feed(Box::new(feed)));
-            }
+            self.send(shard, Message::Feed(Box::new(feed)));
         }
         for id in std::mem::take(&mut self.shard.monitors_gone) {
-            self.shard.forget_monitor(id);
-            for shard in (0..self.mailbox.shards()).filter(|&shard| shard != self.shard.id) {
-                self.mailbox.send(shard, Message::MonitorGone(id));
+            for shard in 0..self.mailbox.shards() {
+                self.send(shard, Message::MonitorGone(id));
             }
         }
     }
 
-    /// Runs what other shards sent and takes the replies they brought; `true` if there was anything.
+    /// What collected in shares since the last time becomes one transaction.
+    fn begin_transaction(&mut self) {
+        let Some(first) = self.batches.next_open(BatchKind::Share) else { return };
+        let mut shares = vec![first];
+        shares.extend(std::iter::from_fn(|| self.batches.next_open(BatchKind::Share)));
+        let Dispatcher { batches, coordinator, actions, .. } = self;
+        let shares = shares.into_iter().map(|(target, number)| {
+            let writes = batches.batch_mut(number).writes;
+            (target, number, if writes { Participation::Writes } else { Participation::Reads })
+        });
+        coordinator.begin(u32::MAX, shares, actions);
+        self.carry_out();
+    }
+
+    /// Does what the coordinator wants done.
+    fn carry_out(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Schedule { shard, batch, id, run_when_granted } => {
+                    let Some(mut batch) = self.batches.lend(batch) else { continue };
+                    batch.forget_replies();
+                    batch.transaction = id;
+                    batch.run_when_granted = run_when_granted;
+                    self.send(shard, Message::Schedule(batch));
+                }
+                Action::Go { shard, id } => self.send(shard, Message::Go(id)),
+                Action::Release { shard, id } => self.send(shard, Message::Release(id)),
+                Action::Abort { shard, id } => self.send(shard, Message::Abort(id)),
+                Action::Complete { batch } => self.complete(batch),
+                Action::Ready { owner, id } => self.begin_hops(owner, id),
+            }
+        }
+        // What was done may have asked for more, which went to `actions` and was carried out.
+        self.actions = actions;
+    }
+
+    fn send(&mut self, to: usize, message: Message) {
+        if to == self.shard.id {
+            self.loopback.push_back(message);
+        } else {
+            self.mailbox.send(to, message);
+        }
+    }
+
+    /// Deals with what other shards sent; `true` if there was anything.
     pub fn drain(&mut self) -> bool {
         let mut any = false;
         for from in 0..self.mailbox.shards() {
             while let Some(message) = self.mailbox.receive(from) {
                 any = true;
-                match message {
-                    Message::Run(batch) => {
-                        let origin = batch.origin as usize;
-                        let batch = self.execute(batch);
-                        self.mailbox.send(origin, Message::Done(batch));
-                    }
-                    Message::Done(batch) => self.complete(batch),
-                    Message::Feed(feed) => self.deliver(&feed),
-                    Message::MonitorGone(id) => self.shard.forget_monitor(id),
-                }
+                self.handle(from, message);
             }
         }
         any
+    }
+
+    fn handle(&mut self, from: usize, message: Message) {
+        match message {
+            Message::Run(batch) => {
+                let origin = batch.origin as usize;
+                let batch = self.execute(batch);
+                self.send(origin, Message::Done(batch));
+            }
+            Message::Done(batch) if batch.kind != BatchKind::Share => {
+                let number = batch.number;
+                self.batches.give_back(batch);
+                self.complete(number);
+            }
+            Message::Late(batch) => self.complete_late(batch),
+            Message::Schedule(batch) => {
+                self.schedule(batch);
+                self.grant_next();
+            }
+            Message::Go(id) => {
+                self.run_share(id);
+                self.grant_next();
+            }
+            Message::Release(id) => {
+                self.release_share(id);
+                self.grant_next();
+            }
+            Message::Abort(id) => {
+                self.abort_share(id);
+                self.grant_next();
+            }
+            Message::Granted(id) => {
+                self.coordinator.granted(id, from, false, &mut self.actions);
+                self.carry_out();
+            }
+            Message::Read(batch) => {
+                let id = batch.transaction;
+                self.batches.give_back(batch);
+                self.coordinator.granted(id, from, true, &mut self.actions);
+                self.carry_out();
+            }
+            Message::Done(batch) | Message::Aborted(batch) => {
+                let id = batch.transaction;
+                self.batches.give_back(batch);
+                self.coordinator.home(id, from, &mut self.actions);
+                self.carry_out();
+            }
+            Message::Refused(batch, newest) => {
+                let id = batch.transaction;
+                self.batches.give_back(batch);
+                self.coordinator.refused(id, from, newest, &mut self.actions);
+                self.carry_out();
+            }
+            Message::Feed(feed) => self.deliver(&feed),
+            Message::MonitorGone(id) => self.shard.forget_monitor(id),
+        }
     }
 
     fn deliver(&mut self, feed: &crate::shard::mailbox::Feed) {

@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use crate::keyspace::Key;
 use crate::resp::{Args, Reply, Span};
 use crate::runtime::clock::Ticks;
-use crate::shard::batch::{Batch, Extra, ItemHeader, NO_KEY};
+use crate::shard::batch::{Batch, BatchKind, Extra, Group, ItemHeader, NO_KEY};
 
 use super::Dispatcher;
 
@@ -14,6 +14,25 @@ use super::Dispatcher;
 pub struct Executor {
     items: Vec<(ItemHeader, u32)>,
     spans: Vec<Span>,
+}
+
+/// Which items belong to groups that were put off, asked in order.
+#[derive(Default)]
+struct Deferred {
+    group: usize,
+}
+
+impl Deferred {
+    #[inline(always)]
+    fn has(&mut self, item: u32, groups: &[Group]) -> bool {
+        while let Some(group) = groups.get(self.group) {
+            if item < group.first + group.count {
+                return group.deferred;
+            }
+            self.group += 1;
+        }
+        false
+    }
 }
 
 /// Items whose buckets and entries are fetched ahead.
@@ -32,13 +51,19 @@ impl Dispatcher {
             executor.items.push((header, first_span));
             position = next;
         }
+        if batch.kind == BatchKind::Plain && !self.queue.is_empty() {
+            self.defer_groups(&mut batch, &executor.items, &executor.spans);
+        }
+        let mut deferred = Deferred::default();
         for window in (0..executor.items.len()).step_by(PREFETCH_WINDOW) {
             let end = (window + PREFETCH_WINDOW).min(executor.items.len());
             self.prefetch_items(&executor.items[window..end]);
             for number in window..end {
                 let (header, first) = executor.items[number];
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
-                self.execute_item(&mut batch, number as u32, header, spans);
+                if !deferred.has(number as u32, &batch.groups) {
+                    self.execute_item(&mut batch, number as u32, header, spans);
+                }
                 batch.end_reply();
             }
         }

@@ -19,13 +19,16 @@ pub struct Wait {
     pub silent: bool,
 }
 
-/// A stretch of items in a batch.
+/// A stretch of items in a batch. Its batch is [`DEFERRED`] while its replies are yet to come in another.
 #[derive(Debug, Clone, Copy)]
 pub struct PartOf {
     pub batch: u32,
     pub first: u32,
     pub count: u32,
 }
+
+/// In place of a batch's number; `first` is then the shard from which the replies will come.
+pub const DEFERRED: u32 = u32::MAX;
 
 pub enum Kind {
     /// Single commands: for each, in the order of the requests, the part that its reply is in.
@@ -74,6 +77,35 @@ impl Waits {
         (number, self.slots[number as usize].insert(wait))
     }
 
+    /// The replies in this batch were put off: they will come from the same shard in another one.
+    pub fn put_off(&mut self, number: u32, batch: u32, shard: u16) {
+        if let Some(Some(wait)) = self.slots.get_mut(number as usize)
+            && let Some(part) = wait.parts.iter_mut().find(|part| part.batch == batch)
+        {
+            part.batch = DEFERRED;
+            part.first = u32::from(shard);
+        }
+    }
+
+    /// What was put off is here.
+    pub fn came_late(&mut self, number: u32, batch: u32, shard: u16) {
+        if let Some(Some(wait)) = self.slots.get_mut(number as usize) {
+            let late = |part: &&mut PartOf| part.batch == DEFERRED && part.first == u32::from(shard);
+            if let Some(part) = wait.parts.iter_mut().find(late) {
+                part.batch = batch;
+                part.first = 0;
+            }
+        }
+    }
+
+    /// Takes a wait out before any of its batches has come.
+    pub fn remove(&mut self, number: u32) -> Option<Box<Wait>> {
+        let wait = self.slots.get_mut(number as usize)?.take()?;
+        self.count -= 1;
+        self.free.push(number);
+        Some(wait)
+    }
+
     /// One of the batches is back; the whole wait, if it was the last.
     pub fn batch_came(&mut self, number: u32) -> Option<Box<Wait>> {
         let wait = self.slots.get_mut(number as usize)?.as_mut()?;
@@ -81,9 +113,7 @@ impl Waits {
         if wait.outstanding > 0 {
             return None;
         }
-        self.count -= 1;
-        self.free.push(number);
-        self.slots[number as usize].take()
+        self.remove(number)
     }
 
     /// Keeps the buffers of a finished burst.

@@ -10,17 +10,20 @@ use std::collections::VecDeque;
 use ahash::RandomState;
 
 use super::entry::{
-    Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, Kind, Payload, StringRef, StringValue,
-    parse_integer,
+    Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, Payload, StringRef, StringValue, parse_integer,
 };
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::string_mut::StringMut;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::{Expiry, Stats};
+use crate::types::{Kind, Object};
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
-const BURY_BYTES_MIN: usize = 1 << 20;
+pub(super) const BURY_BYTES_MIN: usize = 1 << 20;
+
+/// Objects of this many allocations or more are freed in steps rather than within a command.
+pub(super) const BURY_PARTS_MIN: usize = 64;
 
 /// How many expired keys RANDOMKEY removes in search of one that is not.
 const RANDOM_TRIES_MAX: usize = 1000;
@@ -81,6 +84,29 @@ pub struct Moved {
 enum MovedValue {
     Int(i64),
     Bytes { bytes: Vec<u8>, raw: bool },
+    Object(Box<Object>),
+}
+
+impl MovedValue {
+    fn new(payload: Payload<'_>, raw: bool) -> MovedValue {
+        match payload {
+            Payload::Int(number) => MovedValue::Int(number),
+            Payload::Inline(bytes) => MovedValue::Bytes { bytes: bytes.to_vec(), raw },
+            Payload::Heap(bytes) => MovedValue::Bytes { bytes, raw },
+            Payload::Object(object) => MovedValue::Object(object),
+        }
+    }
+
+    fn copy_of(entry: EntryPointer) -> MovedValue {
+        match (entry.object(), entry.string()) {
+            (Some(object), _) => MovedValue::Object(Box::new(object.clone())),
+            (None, Some(StringRef::Int(number))) => MovedValue::Int(number),
+            (None, string) => {
+                let bytes = string.map(|string| string.to_vec()).unwrap_or_default();
+                MovedValue::Bytes { bytes, raw: entry.raw() }
+            }
+        }
+    }
 }
 
 impl Moved {
@@ -92,14 +118,6 @@ impl Moved {
     pub fn set_expiry(&mut self, expiry: Option<i64>) {
         self.expiry = expiry;
     }
-
-    fn copy_of(entry: EntryPointer) -> Moved {
-        let value = match entry.string() {
-            StringRef::Int(number) => MovedValue::Int(number),
-            StringRef::Bytes(bytes) => MovedValue::Bytes { bytes: bytes.to_vec(), raw: entry.raw() },
-        };
-        Moved { value, expiry: entry.deadline().map(|deadline| deadline.at_unix_ms) }
-    }
 }
 
 /// What is freed in steps.
@@ -107,6 +125,21 @@ pub(super) enum Grave {
     Table(DyingTable),
     Wheel(Box<Wheel>),
     Value(Vec<u8>),
+    Object(Box<Object>),
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It was created, overwritten or changed in place.
+    Written,
+    /// It got another deadline or lost its own.
+    Deadline,
+    Removed,
+    /// It went away to be inserted under another name, in another database or on another shard.
+    Taken,
+    Expired,
+    Evicted,
 }
 
 /// One database of one shard.
@@ -177,9 +210,17 @@ impl Database {
         self.dirty
     }
 
-    /// Counts a change that no operation on a key has counted.
-    pub(super) fn count_change(&mut self) {
-        self.dirty += 1;
+    /// Every change of a key passes through here, once: before its entry goes, or when it has been written.
+    #[inline]
+    pub(super) fn changed(&mut self, _key: &Key<'_>, change: Change) {
+        // What is taken away counts where it is inserted; expiry and eviction are not changes by a client.
+        let counts = matches!(change, Change::Written | Change::Deadline | Change::Removed);
+        self.dirty += u64::from(counts);
+    }
+
+    /// As `changed`, for all keys of the database at once: it is flushed or swapped. Counts `changes`.
+    pub(super) fn changed_all(&mut self, changes: u64) {
+        self.dirty += changes;
     }
 
     pub fn stats(&self) -> Stats {
@@ -199,6 +240,7 @@ impl Database {
                 Grave::Table(table) => table.memory_bytes(),
                 Grave::Wheel(wheel) => wheel.memory_bytes(),
                 Grave::Value(bytes) => bytes.capacity(),
+                Grave::Object(object) => object.memory_bytes(),
             })
             .sum();
         let wheel = self.wheel.as_ref().map_or(0, |wheel| wheel.memory_bytes());
@@ -206,7 +248,7 @@ impl Database {
     }
 
     #[inline]
-    fn table(&self, key: &Key) -> &Table {
+    pub(super) fn table(&self, key: &Key) -> &Table {
         self.tables.get((key.slot - self.slot_first) as usize).unwrap_or(&EMPTY_TABLE)
     }
 
@@ -224,7 +266,7 @@ impl Database {
 
     /// Finds a key that is there and not expired; an expired one is removed on the way.
     #[inline]
-    fn locate(&mut self, key: &Key) -> Option<Place> {
+    pub(super) fn locate(&mut self, key: &Key) -> Option<Place> {
         let place = self.table(key).find(key.hash, key.bytes)?;
         if place.entry().expired(self.context.now_unix_ms) {
             self.expire(key.hash, key.slot, place);
@@ -237,6 +279,7 @@ impl Database {
     #[cold]
     pub(super) fn expire(&mut self, hash: u64, slot: u16, place: Place) {
         self.stats.expired_keys += 1;
+        self.changed(&Key { bytes: place.entry().key(), hash, slot }, Change::Expired);
         self.delete(hash, slot, place, BURY_BYTES_MIN);
     }
 
@@ -257,7 +300,7 @@ impl Database {
     }
 
     #[inline]
-    fn touch(&mut self, entry: EntryPointer) {
+    pub(super) fn touch(&mut self, entry: EntryPointer) {
         let Context { access_clock, clock_created, no_touch, now_unix_ms, .. } = self.context;
         if no_touch {
             return;
@@ -328,15 +371,18 @@ impl Database {
     }
 
     #[inline]
-    fn set_payload(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry) {
-        self.dirty += 1;
+    pub(super) fn set_payload(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry) {
         match self.table(key).find(key.hash, key.bytes) {
             Some(place) => self.overwrite(key, place, payload, expiry),
-            None => self.create(key, payload, expiry, false),
+            None => {
+                self.create(key, payload, expiry, false);
+            }
         }
+        self.changed(key, Change::Written);
     }
 
-    fn create(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry, raw: bool) {
+    /// A new entry; the key must not be there.
+    pub(super) fn create(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry, raw: bool) -> Place {
         let deadline = match expiry {
             Expiry::At(at_unix_ms) => Some(self.register(key, at_unix_ms)),
             Expiry::Keep | Expiry::Clear => None,
@@ -354,8 +400,9 @@ impl Database {
         }
         let table = &mut self.tables[(key.slot - self.slot_first) as usize];
         let before = table.memory_bytes();
-        table.insert(key.hash, entry, &self.hasher);
+        let place = table.insert(key.hash, entry, &self.hasher);
         self.table_bytes = self.table_bytes + table.memory_bytes() - before;
+        place
     }
 
     /// Gives an existing entry another value.
@@ -376,7 +423,10 @@ impl Database {
     fn replace(&mut self, key: &Key, place: Place, payload: Payload<'_>, expiry: Expiry) {
         let entry = place.entry();
         let expired = entry.expired(self.context.now_unix_ms);
-        self.stats.expired_keys += u64::from(expired);
+        if expired {
+            self.stats.expired_keys += 1;
+            self.changed(key, Change::Expired);
+        }
         self.bury_heap(entry, BURY_BYTES_MIN);
         entry.set_raw(false);
         self.touch(entry);
@@ -440,9 +490,9 @@ impl Database {
     pub fn string_mut(&mut self, key: &Key) -> Option<StringMut<'_>> {
         let place = self.locate(key)?;
         self.touch(place.entry());
-        match place.entry().kind() {
-            Kind::String => Some(StringMut { database: self, place, changed: false }),
-        }
+        let Key { hash, slot, .. } = *key;
+        let is_string = place.entry().kind() == Kind::String;
+        is_string.then_some(StringMut { database: self, place, hash, slot, changed: false })
     }
 
     /// Removes a key; says whether it was there. A huge value is freed later.
@@ -457,12 +507,12 @@ impl Database {
 
     fn remove_burying(&mut self, key: &Key, bury_bytes_min: usize) -> bool {
         let Some(place) = self.locate(key) else { return false };
-        self.dirty += 1;
+        self.changed(key, Change::Removed);
         self.delete(key.hash, key.slot, place, bury_bytes_min);
         true
     }
 
-    fn delete(&mut self, hash: u64, slot: u16, place: Place, bury_bytes_min: usize) {
+    pub(super) fn delete(&mut self, hash: u64, slot: u16, place: Place, bury_bytes_min: usize) {
         self.bury_heap(place.entry(), bury_bytes_min);
         let table = &mut self.tables[(slot - self.slot_first) as usize];
         let before = table.memory_bytes();
@@ -476,39 +526,45 @@ impl Database {
         unsafe { entry.free() };
     }
 
-    /// Moves a large heap block from an entry to the graveyard, leaving an empty one.
+    /// Moves a value that takes long to free from an entry that is about to go to the graveyard.
     #[inline]
     fn bury_heap(&mut self, entry: EntryPointer, bury_bytes_min: usize) {
         let bytes = entry.heap_bytes();
-        if bytes > 0
-            && bytes >= bury_bytes_min
-            && let Some(value) = entry.with_heap(std::mem::take)
-        {
-            self.entry_bytes -= bytes;
-            self.graveyard.push_back(Grave::Value(value));
+        if bytes == 0 {
+            return;
+        }
+        let scattered = entry.object().is_some_and(|object| object.parts() >= BURY_PARTS_MIN);
+        if bytes < bury_bytes_min && !scattered {
+            return;
+        }
+        self.entry_bytes -= bytes;
+        match entry.take_payload() {
+            Payload::Heap(value) => self.graveyard.push_back(Grave::Value(value)),
+            Payload::Object(object) => self.graveyard.push_back(Grave::Object(object)),
+            Payload::Int(_) | Payload::Inline(_) => {}
         }
     }
 
-    /// Takes a key out with its value and deadline, for RENAME and MOVE. Not counted as a change: that is
-    /// what inserting it elsewhere does.
+    /// Takes a key out with its value and deadline, for RENAME and MOVE.
     pub fn take(&mut self, key: &Key) -> Option<Moved> {
         let place = self.locate(key)?;
+        self.changed(key, Change::Taken);
         let entry = place.entry();
-        let (raw, expiry) = (entry.raw(), entry.deadline().map(|deadline| deadline.at_unix_ms));
-        let heap_bytes = entry.heap_bytes();
-        let moved = match entry.with_heap(std::mem::take) {
-            Some(bytes) => Moved { value: MovedValue::Bytes { bytes, raw }, expiry },
-            None => Moved::copy_of(entry),
-        };
-        self.entry_bytes -= heap_bytes;
+        let expiry = entry.deadline().map(|deadline| deadline.at_unix_ms);
+        self.entry_bytes -= entry.heap_bytes();
+        let value = MovedValue::new(entry.take_payload(), entry.raw());
         self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
-        Some(moved)
+        Some(Moved { value, expiry })
     }
 
     /// A copy of a key's value and deadline, for COPY.
     pub fn copy_value(&self, key: &Key) -> Option<Moved> {
         let entry = self.table(key).find(key.hash, key.bytes)?.entry();
-        if entry.expired(self.context.now_unix_ms) { None } else { Some(Moved::copy_of(entry)) }
+        if entry.expired(self.context.now_unix_ms) {
+            return None;
+        }
+        let expiry = entry.deadline().map(|deadline| deadline.at_unix_ms);
+        Some(Moved { value: MovedValue::copy_of(entry), expiry })
     }
 
     /// Puts what was taken or copied under a key, whatever was there before.
@@ -517,14 +573,15 @@ impl Database {
             self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
         }
         let expiry = moved.expiry.map_or(Expiry::Clear, Expiry::At);
-        self.dirty += 1;
         match moved.value {
             MovedValue::Int(number) => self.create(key, Payload::Int(number), expiry, false),
             MovedValue::Bytes { bytes, raw } if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
-                self.create(key, Payload::Inline(&bytes), expiry, raw);
+                self.create(key, Payload::Inline(&bytes), expiry, raw)
             }
             MovedValue::Bytes { bytes, raw } => self.create(key, Payload::Heap(bytes), expiry, raw),
-        }
+            MovedValue::Object(object) => self.create(key, Payload::Object(object), expiry, false),
+        };
+        self.changed(key, Change::Written);
     }
 
     /// The deadline of a key in unix milliseconds; the outer option says whether the key is there.
@@ -536,8 +593,8 @@ impl Database {
     /// Sets the deadline of a key in unix milliseconds; false if the key is missing.
     pub fn set_expiry(&mut self, key: &Key, at_unix_ms: i64) -> bool {
         let Some(place) = self.locate(key) else { return false };
-        self.dirty += 1;
         self.set_deadline(key, place, at_unix_ms);
+        self.changed(key, Change::Deadline);
         true
     }
 
@@ -547,8 +604,8 @@ impl Database {
         if !place.entry().expires() {
             return false;
         }
-        self.dirty += 1;
         self.clear_deadline(place);
+        self.changed(key, Change::Deadline);
         true
     }
 
@@ -623,6 +680,7 @@ impl Database {
     /// Evicts the entry at `place`.
     pub(super) fn evict(&mut self, hash: u64, slot: u16, place: Place) {
         self.stats.evicted_keys += 1;
+        self.changed(&Key { bytes: place.entry().key(), hash, slot }, Change::Evicted);
         self.delete(hash, slot, place, BURY_BYTES_MIN);
     }
 
@@ -713,7 +771,7 @@ impl Database {
     }
 
     pub(super) fn flush(&mut self) {
-        self.dirty += self.keys as u64;
+        self.changed_all(self.keys as u64);
         for table in &mut self.tables {
             if table.len() > 0 {
                 let table = std::mem::replace(table, Table::new());

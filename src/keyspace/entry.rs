@@ -11,6 +11,7 @@
 //!  | key length, u32               |                                only if `key length` is 255
 //!  +-------------------------------+
 //!  | key bytes ...   | payload: i64 | value bytes | (pointer, length, capacity) of a heap string
+//!  |                 |          | pointer to an object (a list and the like)
 //!  +-----------------+---------------------------------------------
 //! ```
 //!
@@ -25,6 +26,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+
+use crate::types::{Collection, Encoding, Kind, Object};
 
 /// The longest value that is kept inside its entry. Larger ones have a heap block of their own, which can
 /// grow without moving the entry.
@@ -42,41 +45,8 @@ const LONG_KEY: u8 = 255;
 const LONG_KEY_BYTES: usize = 4;
 const INTEGER_BYTES: usize = size_of::<i64>();
 const HEAP_BYTES: usize = size_of::<HeapString>();
+const OBJECT_BYTES: usize = size_of::<*mut Object>();
 const ADDRESS_BITS: u32 = 48;
-
-/// The type of a value, as TYPE names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    String,
-}
-
-impl Kind {
-    /// The word that TYPE answers and SCAN's TYPE option takes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::String => "string",
-        }
-    }
-}
-
-/// How a value is represented, as OBJECT ENCODING names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Int,
-    EmbeddedString,
-    Raw,
-}
-
-impl Encoding {
-    /// The word that OBJECT ENCODING answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Encoding::Int => "int",
-            Encoding::EmbeddedString => "embstr",
-            Encoding::Raw => "raw",
-        }
-    }
-}
 
 /// A string to be stored.
 #[derive(Debug)]
@@ -154,6 +124,7 @@ pub(super) enum Payload<'a> {
     Int(i64),
     Inline(&'a [u8]),
     Heap(Vec<u8>),
+    Object(Box<Object>),
 }
 
 impl<'a> Payload<'a> {
@@ -173,6 +144,7 @@ impl<'a> Payload<'a> {
             Payload::Int(_) => Form::Int,
             Payload::Inline(_) => Form::Inline,
             Payload::Heap(_) => Form::Heap,
+            Payload::Object(_) => Form::Object,
         }
     }
 
@@ -183,6 +155,7 @@ impl<'a> Payload<'a> {
             Payload::Int(_) => INTEGER_BYTES,
             Payload::Inline(bytes) => bytes.len(),
             Payload::Heap(_) => HEAP_BYTES,
+            Payload::Object(_) => OBJECT_BYTES,
         }
     }
 }
@@ -201,6 +174,7 @@ enum Form {
     Int = 0,
     Inline = 1,
     Heap = 2,
+    Object = 3,
 }
 
 const FLAG_EXPIRES: u8 = 1 << 0;
@@ -426,6 +400,7 @@ impl EntryPointer {
             Form::Int => INTEGER_BYTES,
             Form::Inline => self.header().value_length as usize,
             Form::Heap => HEAP_BYTES,
+            Form::Object => OBJECT_BYTES,
         }
     }
 
@@ -433,45 +408,44 @@ impl EntryPointer {
         self.payload_offset() + self.payload_length()
     }
 
-    /// Bytes of the entry's own block and of its value's heap block.
+    /// Bytes of the entry's own block and of what its value has beside it.
     #[inline]
     pub(super) fn memory_bytes(self) -> usize {
-        let heap = match self.header().form {
-            Form::Heap => self.heap().capacity,
-            _ => 0,
-        };
-        block_bytes(self.bytes()) + heap
+        block_bytes(self.bytes()) + self.heap_bytes()
     }
 
-    /// Bytes of the value's heap block, 0 if it has none.
+    /// Bytes of the string's heap block or of the object, 0 if the value lies in the entry.
+    #[inline]
     pub(super) fn heap_bytes(self) -> usize {
-        if self.header().form == Form::Heap { self.heap().capacity } else { 0 }
+        match self.header().form {
+            Form::Int | Form::Inline => 0,
+            Form::Heap => self.heap().capacity,
+            Form::Object => self.object().map_or(0, Object::memory_bytes),
+        }
     }
 
     pub(super) fn kind(self) -> Kind {
-        match self.header().form {
-            Form::Int | Form::Inline | Form::Heap => Kind::String,
-        }
+        self.object().map_or(Kind::String, Object::kind)
     }
 
     pub(super) fn encoding(self) -> Encoding {
+        if let Some(object) = self.object() {
+            return object.encoding();
+        }
         let header = self.header();
+        let short = header.value_length as usize <= EMBEDDED_NAME_BYTES_MAX;
         match header.form {
             Form::Int => Encoding::Int,
-            Form::Inline
-                if header.flags & FLAG_RAW == 0
-                    && header.value_length as usize <= EMBEDDED_NAME_BYTES_MAX =>
-            {
-                Encoding::EmbeddedString
-            }
-            Form::Inline | Form::Heap => Encoding::Raw,
+            Form::Inline if header.flags & FLAG_RAW == 0 && short => Encoding::EmbeddedString,
+            _ => Encoding::Raw,
         }
     }
 
+    /// The value if it is a string.
     #[inline]
-    pub(super) fn string<'a>(self) -> StringRef<'a> {
+    pub(super) fn string<'a>(self) -> Option<StringRef<'a>> {
         let payload = self.at(self.payload_offset());
-        match self.header().form {
+        Some(match self.header().form {
             // SAFETY: the form says that eight bytes of integer lie there.
             Form::Int => StringRef::Int(unsafe { payload.cast::<i64>().read_unaligned() }),
             // SAFETY: the form says that `value_length` bytes lie there; callers bound the lifetime.
@@ -483,15 +457,37 @@ impl EntryPointer {
                 // SAFETY: the parts of a live Vec.
                 StringRef::Bytes(unsafe { std::slice::from_raw_parts(heap.pointer, heap.length) })
             }
-        }
+            Form::Object => return None,
+        })
     }
 
-    /// The value's bytes for change in place; none for an integer, which has no bytes.
+    fn object_pointer(self) -> *mut Object {
+        debug_assert!(self.header().form == Form::Object);
+        // SAFETY: the form says that a pointer to an object lies there.
+        unsafe { self.at(self.payload_offset()).cast::<*mut Object>().read_unaligned() }
+    }
+
+    /// The value if it is not a string.
+    #[inline]
+    pub(super) fn object<'a>(self) -> Option<&'a Object> {
+        // SAFETY: a live entry owns its object; callers bound the lifetime by their borrow of the database.
+        (self.header().form == Form::Object).then(|| unsafe { &*self.object_pointer() })
+    }
+
+    /// The value for change in place if it is not a string.
+    #[inline]
+    pub(super) fn object_mut<'a>(self) -> Option<&'a mut Object> {
+        // SAFETY: as in `object`; callers hold the database exclusively while they use it.
+        (self.header().form == Form::Object).then(|| unsafe { &mut *self.object_pointer() })
+    }
+
+    /// A string's bytes for change in place; none for an integer, which has no bytes.
     pub(super) fn bytes_mut<'a>(self) -> Option<&'a mut [u8]> {
         let (pointer, length) = match self.header().form {
             Form::Int => return None,
             Form::Inline => (self.at(self.payload_offset()), self.header().value_length as usize),
             Form::Heap => (self.heap().pointer, self.heap().length),
+            Form::Object => return None,
         };
         // SAFETY: as in `string`; callers hold the database exclusively while they use the slice.
         Some(unsafe { std::slice::from_raw_parts_mut(pointer, length) })
@@ -504,9 +500,12 @@ impl EntryPointer {
     }
 
     fn drop_heap(self) {
-        if self.header().form == Form::Heap {
+        match self.header().form {
+            Form::Int | Form::Inline => {}
             // SAFETY: the payload is overwritten or its entry freed next, so this is the one owner.
-            drop(unsafe { self.heap().into_vec() });
+            Form::Heap => drop(unsafe { self.heap().into_vec() }),
+            // SAFETY: the same.
+            Form::Object => drop(unsafe { Box::from_raw(self.object_pointer()) }),
         }
     }
 
@@ -523,26 +522,31 @@ impl EntryPointer {
                 Payload::Int(number) => place.cast::<i64>().write_unaligned(number),
                 Payload::Inline(bytes) => place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()),
                 Payload::Heap(bytes) => place.cast::<HeapString>().write_unaligned(HeapString::of(bytes)),
+                Payload::Object(object) => {
+                    place.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
+                }
             }
         }
     }
 
-    /// Takes the value out of an entry that is about to be freed or overwritten.
-    fn take_payload(self) -> Payload<'static> {
-        match self.header().form {
-            Form::Heap => {
-                // SAFETY: the form changes in the same breath, so nobody else makes a Vec of these parts.
-                let bytes = unsafe { self.heap().into_vec() };
-                // The block keeps its size: as many inline bytes as the parts of the Vec took.
-                let value_length = HEAP_BYTES as u16;
-                self.set_header(Header { form: Form::Inline, value_length, ..self.header() });
-                Payload::Heap(bytes)
+    /// Takes the value out of an entry that is about to be freed or overwritten. What has memory of its own
+    /// leaves as many inline bytes as its parts took, so that the block keeps its size.
+    pub(super) fn take_payload<'a>(self) -> Payload<'a> {
+        let (payload, left) = match self.header().form {
+            // SAFETY: the form changes in the same breath, so nobody else makes a Vec of these parts.
+            Form::Heap => (Payload::Heap(unsafe { self.heap().into_vec() }), HEAP_BYTES),
+            // SAFETY: the same, for the box.
+            Form::Object => (Payload::Object(unsafe { Box::from_raw(self.object_pointer()) }), OBJECT_BYTES),
+            Form::Int | Form::Inline => {
+                return match self.string() {
+                    Some(StringRef::Int(number)) => Payload::Int(number),
+                    Some(StringRef::Bytes(bytes)) => Payload::Inline(bytes),
+                    None => Payload::Inline(&[]),
+                };
             }
-            Form::Int | Form::Inline => match self.string() {
-                StringRef::Int(number) => Payload::Int(number),
-                StringRef::Bytes(bytes) => Payload::Inline(bytes),
-            },
-        }
+        };
+        self.set_header(Header { form: Form::Inline, value_length: left as u16, ..self.header() });
+        payload
     }
 
     /// Gives the entry a new value, in place if the block allows, and says where the entry is now: if it
@@ -593,12 +597,12 @@ impl EntryPointer {
         let former = match header.form {
             Form::Int => INTEGER_BYTES,
             Form::Inline => header.value_length as usize,
-            Form::Heap => return false,
+            Form::Heap | Form::Object => return false,
         };
         let payload = match *payload {
             Payload::Int(number) => Payload::Int(number),
             Payload::Inline(bytes) => Payload::Inline(bytes),
-            Payload::Heap(_) => return false,
+            Payload::Heap(_) | Payload::Object(_) => return false,
         };
         let length = payload.len();
         if length != former && block_bytes(fixed + length) != block_bytes(fixed + former) {
@@ -776,9 +780,18 @@ impl<'a> EntryRef<'a> {
     /// The value if it is a string.
     #[inline]
     pub fn string(&self) -> Option<StringRef<'a>> {
-        match self.pointer.kind() {
-            Kind::String => Some(self.pointer.string()),
-        }
+        self.pointer.string()
+    }
+
+    /// The value if it is not a string.
+    pub fn object(&self) -> Option<&'a Object> {
+        self.pointer.object()
+    }
+
+    /// The value if it is of this type.
+    #[inline]
+    pub fn collection<T: Collection>(&self) -> Option<&'a T> {
+        T::of(self.pointer.object()?)
     }
 
     /// When the key expires, in unix milliseconds.

@@ -12,6 +12,7 @@
 //! Time is set from outside once per turn of the shard's loop ([`Keyspace::set_now`]); nothing here reads
 //! a clock, does I/O or waits. Every lookup finds expired keys missing and removes them on the way.
 
+mod collection_mut;
 mod database;
 mod entry;
 mod eviction;
@@ -23,17 +24,21 @@ mod table;
 mod tests;
 #[cfg(test)]
 mod tests_of_expiry;
+#[cfg(test)]
+mod tests_of_collections;
 mod upkeep;
 
+pub use collection_mut::CollectionMut;
 pub use database::{Database, Key, Moved};
 pub use entry::{
-    Encoding, EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Kind, StringRef, StringValue,
-    parse_integer,
+    EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
 };
 pub use eviction::{AccessClock, EvictionPolicy};
 pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
 pub use string_mut::StringMut;
 pub use table::SCAN_CURSOR_BITS;
+
+pub use crate::types::{Encoding, Kind};
 
 use ahash::RandomState;
 use database::Context;
@@ -173,7 +178,8 @@ impl Keyspace {
     /// Exchanges two databases, as SWAPDB does.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
-        self.databases[a].count_change();
+        self.databases[a].changed_all(1);
+        self.databases[b].changed_all(0);
     }
 
     /// Removes all keys of a database; they are freed in steps.

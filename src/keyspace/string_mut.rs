@@ -1,7 +1,7 @@
 //! Changes of a string in place: INCR, APPEND, SETRANGE and their like look their key up once and then work
 //! on what they found.
 
-use super::database::Database;
+use super::database::{Change, Database, Key};
 use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, StringRef};
 use super::table::Place;
 
@@ -9,13 +9,16 @@ use super::table::Place;
 pub struct StringMut<'a> {
     pub(super) database: &'a mut Database,
     pub(super) place: Place,
-    /// Whether this change has been counted.
+    pub(super) hash: u64,
+    pub(super) slot: u16,
+    /// Whether this change has been told.
     pub(super) changed: bool,
 }
 
 impl StringMut<'_> {
     pub fn get(&self) -> StringRef<'_> {
-        self.place.entry().string()
+        // Only a string ever gets this guard.
+        self.place.entry().string().unwrap_or(StringRef::Bytes(&[]))
     }
 
     pub fn len(&self) -> usize {
@@ -79,7 +82,8 @@ impl StringMut<'_> {
     fn change(&mut self) {
         if !self.changed {
             self.changed = true;
-            self.database.dirty += 1;
+            let key = Key { bytes: self.place.entry().key(), hash: self.hash, slot: self.slot };
+            self.database.changed(&key, Change::Written);
         }
     }
 

@@ -163,15 +163,17 @@ impl Table {
 
     /// Adds an entry whose key is not in the table.
     #[inline]
-    pub(super) fn insert(&mut self, hash: u64, entry: EntryPointer, hasher: &RandomState) {
+    pub(super) fn insert(&mut self, hash: u64, entry: EntryPointer, hasher: &RandomState) -> Place {
         let slot = slot_of(hash, entry);
         loop {
             if let Some(segment) = self.locate(hash) {
                 let entries = segment.entries();
-                if entries < FULL * segment.buckets() && segment.place(slot) {
+                if entries < FULL * segment.buckets()
+                    && let Some(place) = segment.place(slot)
+                {
                     segment.set_entries(entries + 1);
                     self.len += 1;
-                    return;
+                    return place;
                 }
             }
             self.grow(position_of(hash), hasher);
@@ -268,7 +270,7 @@ impl Table {
         old.for_each_entry_prefetched(|slot, entry| {
             let half = half_of(entry);
             counts[half] += 1;
-            overflow |= !halves[half].place(slot);
+            overflow |= halves[half].place(slot).is_none();
         });
         if overflow || counts.iter().any(|&count| count > FULL * SPLIT_BUCKETS) {
             // All too uneven for small halves: take the largest, in which anything fits that did before.
@@ -279,7 +281,10 @@ impl Table {
             }
             old.for_each_slot(|slot| {
                 let half = half_of(entry_of(slot));
-                assert!(halves[half].place(slot), "a part of a segment fits a segment of the same size");
+                assert!(
+                    halves[half].place(slot).is_some(),
+                    "a part of a segment fits a segment of the same size"
+                );
             });
         }
         for (half, count) in halves.into_iter().zip(counts) {

@@ -76,10 +76,18 @@ impl Database {
         {
             let (cost, gone) = match grave {
                 Grave::Table(table) => {
-                    let (entries, bytes) = table.free_some(left);
+                    let mut large = Vec::new();
+                    let (entries, bytes) = table.free_some(left, &mut |object| large.push(object));
                     self.entry_bytes -= bytes;
                     self.stats.lazyfreed_objects += entries as u64;
+                    // They come first, so that a table of many of them does not fill the graveyard.
+                    large.into_iter().for_each(|object| self.graveyard.push_front(Grave::Object(object)));
                     (entries, entries == 0)
+                }
+                Grave::Object(object) => {
+                    let parts = object.free_some(left);
+                    self.stats.lazyfreed_objects += u64::from(parts == 0);
+                    (parts.max(1), parts == 0)
                 }
                 Grave::Wheel(wheel) => (left, !wheel.free_some(left)),
                 Grave::Value(_) => {

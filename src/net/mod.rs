@@ -90,6 +90,9 @@ impl<E: Engine> Plane<E> {
         self.dispatcher.shard.keyspace.set_now(now_ms);
         let mut busy = !events.is_empty();
         self.make_room();
+        // What other shards asked for came before what clients are about to ask for: transactions that begin
+        // now are younger.
+        busy |= self.dispatcher.drain();
         busy |= self.resume_deferred();
         self.handle_all(&mut events);
         self.events = events;

@@ -12,6 +12,8 @@
 use crate::keyspace::Moved;
 use crate::resp::Span;
 
+use super::locks::Intent;
+use super::queue::TransactionId;
 use super::report::Report;
 
 /// In place of a slot: the item has no key.
@@ -46,6 +48,31 @@ pub enum Extra {
     Report(Box<Report>),
 }
 
+/// How a batch is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BatchKind {
+    /// Each group when nothing that is locked is in its way.
+    #[default]
+    Plain,
+    /// All of it as one shard's share of a transaction, once that has its locks.
+    Share,
+    /// At once: a hop of a transaction that has its locks.
+    Hop,
+}
+
+/// Neighbouring items that one session waits for; nothing comes between them.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    pub first: u32,
+    pub count: u32,
+    /// Where its intents end; they begin where those of the group before end.
+    pub intents_end: u32,
+    /// The origin's number of the wait.
+    pub wait: u32,
+    /// It met a conflict: its replies come later, in a batch of their own.
+    pub deferred: bool,
+}
+
 /// Commands for another shard, and their replies.
 #[derive(Default)]
 pub struct Batch {
@@ -55,6 +82,17 @@ pub struct Batch {
     pub target: u16,
     /// The origin's number for it.
     pub number: u32,
+    pub kind: BatchKind,
+    /// Of a share, whose it is.
+    pub transaction: TransactionId,
+    /// A share that need not ask again once it has its locks.
+    pub run_when_granted: bool,
+    /// Whether an item writes.
+    pub writes: bool,
+    /// What its items are going to do with which keys.
+    pub intents: Vec<Intent>,
+    /// Its items by who waits for them, in order; they cover all items.
+    pub groups: Vec<Group>,
     items: Vec<u8>,
     count: u32,
     /// Big arguments, moved instead of copied.
@@ -159,6 +197,26 @@ impl Batch {
         Some(self.extras_in.swap_remove(position).1)
     }
 
+    /// Ends a group with the items and intents put since the last one.
+    pub fn end_group(&mut self, wait: u32) {
+        let first = self.groups.last().map_or(0, |group| group.first + group.count);
+        let (count, intents_end) = (self.count - first, self.intents.len() as u32);
+        self.groups.push(Group { first, count, intents_end, wait, deferred: false });
+    }
+
+    /// The intents of group `index`.
+    pub fn intents_of(&self, index: usize) -> &[Intent] {
+        let start = if index == 0 { 0 } else { self.groups[index - 1].intents_end };
+        &self.intents[start as usize..self.groups[index].intents_end as usize]
+    }
+
+    /// Forgets the replies, to be run again.
+    pub fn forget_replies(&mut self) {
+        self.replies.clear();
+        self.ends.clear();
+        self.slow.clear();
+    }
+
     /// Empty again, for the next use; keeps its buffers while they are of ordinary size.
     pub fn clear(&mut self) {
         for buffer in [&mut self.items, &mut self.replies] {
@@ -168,6 +226,12 @@ impl Batch {
             }
         }
         self.count = 0;
+        self.kind = BatchKind::Plain;
+        self.transaction = TransactionId::NONE;
+        self.run_when_granted = false;
+        self.writes = false;
+        self.intents.clear();
+        self.groups.clear();
         self.owned.clear();
         self.extras_in.clear();
         self.extras_out.clear();

@@ -7,6 +7,7 @@ use crate::runtime::bell::{self, Bell};
 use crate::runtime::ring::{Receiver, Sender, ring};
 
 use super::batch::Batch;
+use super::queue::TransactionId;
 
 /// Messages that a ring holds; what does not fit waits at the sender.
 const RING_MESSAGES: usize = 256;
@@ -17,6 +18,24 @@ pub enum Message {
     Run(Box<Batch>),
     /// They have run; here are the replies.
     Done(Box<Batch>),
+    /// A group of a batch that was deferred has run.
+    Late(Box<Batch>),
+    /// A share of a transaction: take its locks.
+    Schedule(Box<Batch>),
+    /// The locks of the share are held.
+    Granted(TransactionId),
+    /// The locks of the share are held, and it has run, since it only reads.
+    Read(Box<Batch>),
+    /// The share conflicts with younger ones, of which the last is named.
+    Refused(Box<Batch>, TransactionId),
+    /// Run the share and let go of its locks.
+    Go(TransactionId),
+    /// Let go of the locks.
+    Release(TransactionId),
+    /// Let go of the locks, and give the share back if it is there.
+    Abort(TransactionId),
+    /// The share has not run.
+    Aborted(Box<Batch>),
     /// Lines for a client of yours that sent MONITOR.
     Feed(Box<Feed>),
     /// The client of this id is no monitor any more.

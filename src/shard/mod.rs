@@ -6,8 +6,10 @@
 
 pub mod batch;
 pub mod config_log;
+pub mod locks;
 pub mod mailbox;
 pub mod node;
+pub mod queue;
 pub mod report;
 pub mod route;
 pub mod upkeep;

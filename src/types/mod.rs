@@ -1,6 +1,136 @@
 //! Pure data structures and number formats: they know nothing of keys, time or clients.
+//!
+//! Values that are not strings are [`Object`]s: a closed enum of the structures that a key can hold. Each
+//! structure keeps count of its memory, says how it is represented, and can be freed in steps, so that a
+//! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
+//! its own, its [`Collection`], and a line in every match below.
 
 pub mod hash_index;
+pub mod list;
 pub mod long_double;
 pub mod score;
 pub mod sorted_set;
+
+pub use list::List;
+pub use sorted_set::SortedSet;
+
+/// The type of a value, as TYPE names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    String,
+    List,
+    SortedSet,
+}
+
+impl Kind {
+    /// The word that TYPE answers and SCAN's TYPE option takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::List => "list",
+            Kind::SortedSet => "zset",
+        }
+    }
+}
+
+/// How a value is represented, as OBJECT ENCODING names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Int,
+    EmbeddedString,
+    Raw,
+    Listpack,
+    Quicklist,
+    Skiplist,
+}
+
+impl Encoding {
+    /// The word that OBJECT ENCODING answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Int => "int",
+            Encoding::EmbeddedString => "embstr",
+            Encoding::Raw => "raw",
+            Encoding::Listpack => "listpack",
+            Encoding::Quicklist => "quicklist",
+            Encoding::Skiplist => "skiplist",
+        }
+    }
+}
+
+/// A value that is not a string.
+#[derive(Clone, Debug)]
+pub enum Object {
+    List(List),
+    SortedSet(SortedSet),
+}
+
+/// What every structure in an [`Object`] can do.
+pub trait Collection: Sized {
+    const KIND: Kind;
+
+    fn into_object(self) -> Object;
+
+    /// The structure in an object, if it is this one.
+    fn of(object: &Object) -> Option<&Self>;
+
+    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+
+    fn encoding(&self) -> Encoding;
+
+    /// Bytes allocated beyond the structure itself, in O(1).
+    fn heap_bytes(&self) -> usize;
+
+    /// About how many allocations there are to be freed, in O(1).
+    fn parts(&self) -> usize;
+
+    /// Frees about `budget` parts, after which the structure is of no more use than to be freed further.
+    /// Returns how many were freed; none means that nothing is left.
+    fn free_some(&mut self, budget: usize) -> usize;
+
+    /// Whether a key that holds this is to be removed. An empty collection is no value; an empty stream is.
+    fn removes_key(&self) -> bool;
+}
+
+/// Calls a method of the [`Collection`] that an object holds.
+macro_rules! of_collection {
+    ($object:expr, $structure:ident => $call:expr) => {
+        match $object {
+            Object::List($structure) => $call,
+            Object::SortedSet($structure) => $call,
+        }
+    };
+}
+
+impl Object {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Object::List(_) => List::KIND,
+            Object::SortedSet(_) => SortedSet::KIND,
+        }
+    }
+
+    pub fn encoding(&self) -> Encoding {
+        of_collection!(self, structure => structure.encoding())
+    }
+
+    /// Bytes allocated for the object in its box and all it holds, in O(1).
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Object>() + of_collection!(self, structure => structure.heap_bytes())
+    }
+
+    /// About how many allocations there are to be freed.
+    pub fn parts(&self) -> usize {
+        of_collection!(self, structure => structure.parts())
+    }
+
+    /// Frees about `budget` parts; returns how many, none at the end.
+    pub fn free_some(&mut self, budget: usize) -> usize {
+        of_collection!(self, structure => structure.free_some(budget))
+    }
+
+    /// Whether a key that holds this is to be removed.
+    pub fn removes_key(&self) -> bool {
+        of_collection!(self, structure => structure.removes_key())
+    }
+}

@@ -3,6 +3,9 @@
 use super::directory::Directory;
 use super::segment::Node;
 use super::{DIRECTORY_WIDTH_MAX, Table, next_position};
+use crate::keyspace::database::BURY_PARTS_MIN;
+use crate::keyspace::entry::Payload;
+use crate::types::Object;
 
 /// A table that is being freed, a segment at a time.
 pub(in crate::keyspace) struct DyingTable {
@@ -23,8 +26,13 @@ impl DyingTable {
     }
 
     /// Frees segments until about `budget` entries are gone. Returns what was freed as (entries, bytes of
-    /// entries); when no entries are returned, the table is gone.
-    pub(in crate::keyspace) fn free_some(&mut self, budget: usize) -> (usize, usize) {
+    /// entries); when no entries are returned, the table is gone. Objects that take long to free are handed
+    /// to `bury`, and their bytes are among those that were freed.
+    pub(in crate::keyspace) fn free_some(
+        &mut self,
+        budget: usize,
+        bury: &mut dyn FnMut(Box<Object>),
+    ) -> (usize, usize) {
         let (mut entries, mut bytes) = (0, 0);
         while entries < budget.max(1)
             && let Some(at) = self.position
@@ -32,6 +40,11 @@ impl DyingTable {
         {
             segment.for_each_entry_prefetched(|_, entry| {
                 bytes += entry.memory_bytes();
+                if entry.object().is_some_and(|object| object.parts() >= BURY_PARTS_MIN)
+                    && let Payload::Object(object) = entry.take_payload()
+                {
+                    bury(object);
+                }
                 // SAFETY: the table is about to lose this segment, and nobody else has the table.
                 unsafe { entry.free() };
             });
@@ -64,7 +77,7 @@ fn free_directories(node: Node) {
 
 impl Drop for DyingTable {
     fn drop(&mut self) {
-        while self.free_some(usize::MAX).0 > 0 {}
+        while self.free_some(usize::MAX, &mut drop).0 > 0 {}
     }
 }
 

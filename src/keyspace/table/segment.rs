@@ -299,18 +299,18 @@ impl Segment {
 
     /// Puts a slot into the first bucket with room, unless that is too far from its home.
     #[inline]
-    pub(super) fn place(self, slot: u64) -> bool {
+    pub(super) fn place(self, slot: u64) -> Option<Place> {
         let mut index = self.home((slot >> TAG_SHIFT) as u16);
         for distance in 0..=DISTANCE_MAX.min(self.buckets() - 1) as u64 {
             let slots = self.slots(index);
             if slots[BUCKET_SLOTS - 1] == 0 {
                 let free = slots.iter().position(|&slot| slot == 0).unwrap_or(BUCKET_SLOTS - 1);
                 slots[free] = slot & !DISTANCE_MASK | distance;
-                return true;
+                return Some(Place { segment: self, bucket: index as u8, position: free as u8 });
             }
             index = self.after(index);
         }
-        false
+        None
     }
 
     /// Takes a slot out and closes the gap that it leaves in a run of full buckets.
@@ -383,7 +383,7 @@ impl Segment {
     /// Copies all slots of this segment into `to`; false if one does not fit.
     pub(super) fn copy_into(self, to: Segment) -> bool {
         let mut fits = true;
-        self.for_each_slot(|slot| fits = fits && to.place(slot));
+        self.for_each_slot(|slot| fits = fits && to.place(slot).is_some());
         to.set_entries(to.entries() + self.entries());
         fits
     }

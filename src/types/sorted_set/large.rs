@@ -112,16 +112,18 @@ impl Large {
         })
     }
 
-    /// Frees about `budget` members or slots of the index; says whether something is left.
-    pub(super) fn free_some(&mut self, budget: usize) -> bool {
+    /// Frees about `budget` members or slots of the index; returns how many, none at the end.
+    pub(super) fn free_some(&mut self, budget: usize) -> usize {
         // The index goes first: it must not refer to what is freed.
-        if !self.index.is_empty() && self.index.free_some(budget) {
-            return true;
+        if !self.index.is_empty() {
+            self.index.free_some(budget);
+            return budget.max(1);
         }
-        let mut left = budget.max(1);
-        while left > 0 {
-            let Some(leaf) = self.tree.take_leaf() else { return false };
-            left = left.saturating_sub(leaf.len().max(1));
+        let mut freed = 0;
+        while freed < budget.max(1)
+            && let Some(leaf) = self.tree.take_leaf()
+        {
+            freed += leaf.len().max(1);
             for item in leaf {
                 self.member_bytes -= item.member.memory_bytes();
                 // SAFETY: the index is gone, and so is the leaf; no other leaf refers to the member, and
@@ -129,7 +131,7 @@ impl Large {
                 unsafe { item.member.free() };
             }
         }
-        true
+        freed
     }
 
     #[cfg(test)]
@@ -154,7 +156,7 @@ impl Large {
 
 impl Drop for Large {
     fn drop(&mut self) {
-        while self.free_some(usize::MAX) {}
+        while self.free_some(usize::MAX) > 0 {}
     }
 }
 

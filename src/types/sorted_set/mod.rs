@@ -22,6 +22,7 @@ mod tree;
 
 use std::ops::Range;
 
+use super::{Collection, Encoding, Kind, Object};
 use crate::runtime::allocator::rounded_bytes;
 use large::Large;
 use packed::Packed;
@@ -88,13 +89,6 @@ impl MemberBound<'_> {
     }
 }
 
-/// How a set is represented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Packed,
-    Large,
-}
-
 #[derive(Clone)]
 pub struct SortedSet(Body);
 
@@ -124,21 +118,6 @@ impl SortedSet {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    pub fn form(&self) -> Form {
-        match &self.0 {
-            Body::Packed(_) => Form::Packed,
-            Body::Large(_) => Form::Large,
-        }
-    }
-
-    /// Bytes allocated, this value itself not included.
-    pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
-            Body::Packed(packed) => packed.memory_bytes(),
-            Body::Large(large) => rounded_bytes(size_of::<Large>()) + large.memory_bytes(),
-        }
     }
 
     pub fn score(&self, member: &[u8]) -> Option<f64> {
@@ -299,18 +278,6 @@ impl SortedSet {
         }
     }
 
-    /// Frees about `budget` elements and says whether some are left. What is left is good for nothing but
-    /// being freed.
-    pub fn free_some(&mut self, budget: usize) -> bool {
-        if let Body::Large(large) = &mut self.0
-            && large.free_some(budget)
-        {
-            return true;
-        }
-        *self = SortedSet::new();
-        false
-    }
-
     /// Verifies what holds between calls.
     #[cfg(test)]
     pub fn check_invariants(&self) {
@@ -324,6 +291,64 @@ impl SortedSet {
         if let Body::Large(large) = &self.0 {
             large.check_invariants();
         }
+    }
+}
+
+impl Collection for SortedSet {
+    const KIND: Kind = Kind::SortedSet;
+
+    fn into_object(self) -> Object {
+        Object::SortedSet(self)
+    }
+
+    fn of(object: &Object) -> Option<&SortedSet> {
+        match object {
+            Object::SortedSet(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    fn of_mut(object: &mut Object) -> Option<&mut SortedSet> {
+        match object {
+            Object::SortedSet(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    fn encoding(&self) -> Encoding {
+        match &self.0 {
+            Body::Packed(_) => Encoding::Listpack,
+            Body::Large(_) => Encoding::Skiplist,
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Body::Packed(packed) => packed.memory_bytes(),
+            Body::Large(large) => rounded_bytes(size_of::<Large>()) + large.memory_bytes(),
+        }
+    }
+
+    fn parts(&self) -> usize {
+        match &self.0 {
+            Body::Packed(_) => 1,
+            Body::Large(large) => large.len(),
+        }
+    }
+
+    fn free_some(&mut self, budget: usize) -> usize {
+        if let Body::Large(large) = &mut self.0 {
+            let freed = large.free_some(budget);
+            if freed > 0 {
+                return freed;
+            }
+        }
+        *self = SortedSet::new();
+        0
+    }
+
+    fn removes_key(&self) -> bool {
+        self.is_empty()
     }
 }
 
