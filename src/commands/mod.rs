@@ -32,11 +32,13 @@ pub mod monitor;
 pub mod scan;
 pub mod server;
 pub mod slowlog;
+pub mod sorted_sets;
 pub mod strings;
 mod table;
 #[cfg(test)]
 pub mod testing;
 
+use crate::config::Config;
 use crate::error::CommandError;
 use crate::keyspace::{Database, Key, Keyspace, Moved};
 use crate::resp::{Args, Reply};
@@ -55,6 +57,7 @@ pub const FAMILIES: &[&[Command]] = &[
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,
+    sorted_sets::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -89,6 +92,8 @@ pub struct Data<'a> {
     pub moved: Option<Moved>,
     /// The longest string that may come to be (`proto-max-bulk-len`), in bytes.
     pub string_bytes_max: usize,
+    /// The limits of what is kept in a compact form, among others.
+    pub config: &'a Config,
 }
 
 /// A command on the session or the server: runs on the shard of the connection.
@@ -325,6 +330,7 @@ fn never(_: &mut Data<'_>) -> Result<(), CommandError> {
 pub enum Group {
     Generic,
     String,
+    SortedSet,
     Connection,
     Server,
     Cluster,
@@ -335,6 +341,7 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::SortedSet => "sorted_set",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
