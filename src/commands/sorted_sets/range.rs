@@ -86,37 +86,37 @@ const RANGE_STORE: Form = Form { first: 3, fixed: None, store: true };
 impl Query {
     fn parse(args: &Args<'_>, form: Form) -> Result<Query, CommandError> {
         let Form { first, fixed, store } = form;
-        let (by, reverse) = fixed.unwrap_or((By::Rank, false));
-        let mut query = Query { by, reverse, limit: None, with_scores: false, ends: (first, first + 1) };
+        let (mut by, mut reverse) = (fixed.map(|(by, _)| by), fixed.map(|(_, reverse)| reverse));
+        let (mut limit, mut with_scores) = (None, false);
         let mut index = first + 2;
         while index < args.len() {
             if !store && args.is(index, "WITHSCORES") {
-                query.with_scores = true;
+                with_scores = true;
             } else if args.is(index, "LIMIT") && index + 2 < args.len() {
-                query.limit = Some((args.integer(index + 1)?, args.integer(index + 2)?));
+                limit = Some((args.integer(index + 1)?, args.integer(index + 2)?));
                 index += 2;
-            } else if fixed.is_none() && args.is(index, "REV") {
-                query.reverse = true;
-            } else if fixed.is_none() && args.is(index, "BYLEX") {
-                query.by = By::Member;
-            } else if fixed.is_none() && args.is(index, "BYSCORE") {
-                query.by = By::Score;
+            } else if reverse.is_none() && args.is(index, "REV") {
+                reverse = Some(true);
+            } else if by.is_none() && args.is(index, "BYLEX") {
+                by = Some(By::Member);
+            } else if by.is_none() && args.is(index, "BYSCORE") {
+                by = Some(By::Score);
             } else {
                 return Err(CommandError::Syntax);
             }
             index += 1;
         }
+        let (by, reverse) = (by.unwrap_or(By::Rank), reverse.unwrap_or(false));
         // One that takes all is let pass, and passed over.
-        if query.by == By::Rank && query.limit.is_some_and(|(_, count)| count != -1) {
+        if by == By::Rank && limit.is_some_and(|(_, count)| count != -1) {
             return Err(CommandError::LimitByRank);
         }
-        if query.with_scores && query.by == By::Member {
+        if with_scores && by == By::Member {
             return Err(CommandError::ScoresByMember);
         }
-        if query.reverse && query.by != By::Rank {
-            query.ends = (first + 1, first);
-        }
-        Ok(query)
+        let swapped = reverse && by != By::Rank;
+        let ends = if swapped { (first + 1, first) } else { (first, first + 1) };
+        Ok(Query { by, reverse, limit, with_scores, ends })
     }
 
     fn selection<'a>(&self, args: &'a Args<'_>) -> Result<Selection<'a>, CommandError> {
