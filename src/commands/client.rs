@@ -396,6 +396,7 @@ fn client_line(session: &Session, table: &CommandTable, now_ms: i64, unix_socket
     let mut flags = String::new();
     for (set, letter) in [
         (session.monitor, 'O'),
+        (session.is_queueing(), 'x'),
         (session.closing, 'c'),
         (session.kind == ConnectionKind::Unix, 'U'),
         (session.readonly, 'r'),
@@ -421,7 +422,7 @@ fn client_line(session: &Session, table: &CommandTable, now_ms: i64, unix_socket
     };
     let output_bytes = session.output_bytes();
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={} \
          qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs={} rbp={} obl={output_bytes} oll=0 omem={output_bytes} \
          tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
         session.id,
@@ -432,6 +433,7 @@ fn client_line(session: &Session, table: &CommandTable, now_ms: i64, unix_socket
         (now_ms - session.created_ms) / 1000,
         (now_ms - session.last_interaction_ms) / 1000,
         session.database,
+        session.queued_commands(),
         session.input.pending_bytes(),
         session.output.capacity(),
         session.output.capacity(),

@@ -21,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
         .categories(category::CONNECTION)
         .docs("Changes the database of the connection.", "O(1)", "index"),
     connection("quit", -1, quit)
-        .flags(flag::ALLOW_BUSY | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH)
+        .flags(HANDSHAKE & !flag::SENTINEL | flag::NOT_QUEUED)
         .categories(category::CONNECTION)
         .deprecated("7.2.0", "just closing the connection")
         .docs("Closes the connection.", "O(1)", ""),
@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     connection("reset", 1, reset)
         .since("6.2.0")
-        .flags(HANDSHAKE & !flag::SENTINEL)
+        .flags(HANDSHAKE & !flag::SENTINEL | flag::NOT_QUEUED)
         .categories(category::CONNECTION)
         .docs("Makes the connection what it was when it was new.", "O(1)", ""),
 ];
@@ -213,11 +213,12 @@ fn reset(here: &mut Here<'_>) -> Result<(), CommandError> {
     let open = here.shard.config.requirepass.is_empty();
     let session = here.session();
     let monitor = session.monitor.then_some(session.id);
-    session.reset();
+    let watched = session.reset();
     session.authenticated = open;
     if let Some(id) = monitor {
         here.shard.monitors_gone.push(id);
     }
+    here.shard.unwatched.extend(watched);
     here.reply.set_resp3(false);
     here.reply.status("RESET");
     Ok(())

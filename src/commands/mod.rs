@@ -37,6 +37,7 @@ pub mod strings;
 mod table;
 #[cfg(test)]
 pub mod testing;
+pub mod transactions;
 
 use crate::config::Config;
 use crate::error::CommandError;
@@ -70,6 +71,7 @@ pub const FAMILIES: &[&[Command]] = &[
     latency::COMMANDS,
     memory::COMMANDS,
     monitor::COMMANDS,
+    transactions::COMMANDS,
     cluster::COMMANDS,
     debug::COMMANDS,
 ];
@@ -162,6 +164,18 @@ pub enum Run {
     /// In several hops that depend on each other: `plan` says after each hop what the next one does, by
     /// number in `steps`. `whole` serves when one shard owns all keys.
     Hops { whole: DataFunction, steps: &'static [DataFunction], plan: PlanFunction },
+    /// On the session's queue of commands and its watched keys; the shards of the keys run `steps`.
+    Transaction { action: TransactionAction, steps: &'static [DataFunction] },
+}
+
+/// What a command does with the session's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionAction {
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Unwatch,
 }
 
 /// How the arguments of a command are divided among the shards.
@@ -334,6 +348,7 @@ pub enum Group {
     Connection,
     Server,
     Cluster,
+    Transactions,
 }
 
 impl Group {
@@ -345,6 +360,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
+            Group::Transactions => "transactions",
         }
     }
 }
@@ -374,6 +390,8 @@ pub mod flag {
     pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 20;
     /// Known to Sentinel too; COMMAND INFO does not show it.
     pub const SENTINEL: u32 = 1 << 21;
+    /// Runs at once between MULTI and EXEC; COMMAND INFO does not show it.
+    pub const NOT_QUEUED: u32 = 1 << 22;
 
     /// Flag and name, in the order in which COMMAND INFO lists them.
     pub const NAMES: &[(u32, &str)] = &[

@@ -131,7 +131,9 @@ impl Harness {
                 self.step(0, part, arguments, None, out).map(drop)
             }
             Run::EachShard { part, split, merge } => self.each_shard(part, split, merge, arguments, out),
-            Run::Here(_) | Run::Gather { .. } => panic!("{} needs a session", command.name),
+            Run::Here(_) | Run::Gather { .. } | Run::Transaction { .. } => {
+                panic!("{} needs a session", command.name)
+            }
         }
     }
 

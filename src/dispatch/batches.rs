@@ -89,6 +89,14 @@ impl Batches {
         }
     }
 
+    /// The reply to item `item` of a part; the batch is back.
+    pub fn reply_at(&self, part: &PartOf, item: u32) -> &[u8] {
+        match &self.entries[part.batch as usize].batch {
+            Some(batch) => batch.reply(item),
+            None => &[],
+        }
+    }
+
     /// What was put in a batch since the last group is `wait`'s.
     pub fn add_wait(&mut self, number: u32, wait: u32) {
         self.batch_mut(number).end_group(wait);

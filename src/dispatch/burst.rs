@@ -63,6 +63,11 @@ impl Call {
 }
 
 impl Burst {
+    /// Commands that were read earlier, to be resolved.
+    pub fn new(frames: Vec<Frame>, spans: Vec<Span>, owned: Vec<Vec<u8>>) -> Burst {
+        Burst { frames, spans, owned, calls: Vec::new() }
+    }
+
     pub fn clear(&mut self) {
         self.frames.clear();
         self.spans.clear();
@@ -167,7 +172,7 @@ fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
 fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
     let route = shard.route;
     match run {
-        Run::Here(_) | Run::Gather { .. } => Way::Here,
+        Run::Here(_) | Run::Gather { .. } | Run::Transaction { .. } => Way::Here,
         _ if route.shards() == 1 => Way::Shard(0),
         // With a key it has been dealt with; without one any shard will do.
         Run::OneShard(_) => Way::Shard(shard.id as u16),

@@ -6,7 +6,7 @@
 //! hops run once all its locks are held. What tells about shards rather than keys takes no locks.
 
 use crate::commands::keyspec::{KeyPosition, find_keys};
-use crate::commands::{CommandId, Here, Merge, Run, Split, key_flag};
+use crate::commands::{CommandId, Here, Merge, Next, Run, Split, key_flag};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply, Span, scan};
 use crate::runtime::clock::Ticks;
@@ -16,14 +16,15 @@ use crate::shard::Report;
 use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader, NO_KEY};
 use crate::shard::locks::Intent;
 use crate::shard::queue::TransactionId;
-use crate::transaction::{Participation, Plan, StepResult, Work};
+use crate::transaction::{Plan, StepResult, Work};
 
 use super::Dispatcher;
 use super::burst::Burst;
+use super::exec::Exec;
 use super::gate;
 use super::local::latency_event;
 use super::participant;
-use super::wait::{Kind, PartOf, Wait};
+use super::wait::{Kind, NOBODY, PartOf, Wait};
 
 /// The step of an item that is one shard's share of a command; the command is counted where it came from.
 pub const SHARE: u8 = u8::MAX;
@@ -38,6 +39,8 @@ pub struct Coordination {
     state: State,
     /// The transaction whose locks it holds.
     transaction: Option<TransactionId>,
+    /// The EXEC that it belongs to, and that goes on with its reply.
+    exec: Option<Box<Exec>>,
 }
 
 enum State {
@@ -92,27 +95,87 @@ impl Dispatcher {
             return true;
         }
         if !self.shard.monitors.is_empty() {
-            self.feed_monitors(token, command, bytes, burst, index);
+            self.feed_monitors(token, command, &burst.args(index, bytes));
         }
-        let args = burst.args(index, bytes);
-        let mut coordination = Box::new(Coordination {
+        let coordination = Box::new(Coordination {
             command: call.command,
-            args: KeptArgs::keep(&args),
+            args: KeptArgs::keep(&burst.args(index, bytes)),
             database,
             resp3,
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction: None,
+            exec: None,
         });
+        self.start_several(token, coordination, out)
+    }
+
+    /// Starts a command of an EXEC that stands alone between segments. `true`: EXEC is answered already.
+    pub(super) fn exec_alone(
+        &mut self,
+        token: Token,
+        mut exec: Box<Exec>,
+        index: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let session = self.shard.sessions.get(token);
+        let (resp3, client_id) = session.map_or((false, 0), |session| (session.resp3, session.id));
+        let call = exec.call(index);
+        let (args, database) = (KeptArgs::keep(&exec.args(index)), exec.database(index));
+        let transaction = exec.transaction;
+        let command = self.table.get(CommandId(call.command));
+        let mut coordination = Box::new(Coordination {
+            command: call.command,
+            args,
+            database,
+            resp3,
+            started: Ticks::now(),
+            state: State::Hops { done: 0, first: Vec::new() },
+            transaction,
+            exec: Some(exec),
+        });
+        let Some(Run::Gather { check, .. }) = command.run else {
+            return self.start_several(token, coordination, out);
+        };
+        if client_id == 0 {
+            let mut reply = Vec::new();
+            Reply::new(&mut reply, resp3).null();
+            return self.finish_reply(token, &mut coordination, &reply, out);
+        }
+        let mut reply = Vec::new();
+        let mut here = Here {
+            shard: &mut self.shard,
+            table: &self.table,
+            token,
+            args: coordination.args.args(),
+            reply: Reply::new(&mut reply, resp3),
+        };
+        match check(&mut here) {
+            Ok(Next::Gather) => {
+                self.gather_for(token, client_id, coordination);
+                false
+            }
+            Ok(Next::Answered) => self.finish_reply(token, &mut coordination, &reply, out),
+            Err(error) => self.finish_error(token, &mut coordination, &error, out),
+        }
+    }
+
+    fn start_several(
+        &mut self,
+        token: Token,
+        mut coordination: Box<Coordination>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let command = self.table.get(CommandId(coordination.command));
         let parts = match command.run {
-            Some(Run::EachShard { split, .. }) if !split.accepts(args.len()) => {
+            Some(Run::EachShard { split, .. }) if !split.accepts(coordination.args.spans.len()) => {
                 let error = CommandError::Arity(command.name.into());
-                self.finish_error(token, &coordination, &error, out);
-                return true;
+                return self.finish_error(token, &mut coordination, &error, out);
             }
             Some(Run::EachShard { split, .. }) => {
                 let mut key_parts = Vec::new();
-                let parts = self.put_shares(&coordination, split, &mut key_parts);
+                let (header, args) = (coordination.share_header(), coordination.args.args());
+                let parts = self.put_shares(BatchKind::Share, header, &args, split, &mut key_parts);
                 coordination.state = State::Shares { key_parts };
                 parts
             }
@@ -120,74 +183,67 @@ impl Dispatcher {
                 let mut reply = Vec::new();
                 let work = match self.plan(&coordination, plan, Vec::new(), &mut reply) {
                     Ok(work) if work.is_empty() => {
-                        self.finish_reply(token, &coordination, &reply, out);
-                        return true;
+                        return self.finish_reply(token, &mut coordination, &reply, out);
                     }
                     Ok(work) => work,
-                    Err(error) => {
-                        self.finish_error(token, &coordination, &error, out);
-                        return true;
-                    }
+                    Err(error) => return self.finish_error(token, &mut coordination, &error, out),
                 };
                 let mut keys = Vec::new();
                 find_keys(command, &coordination.args.args(), &mut keys);
-                if !keys.is_empty() {
+                if !keys.is_empty() && coordination.transaction.is_none() {
                     coordination.state = State::Hops { done: 0, first: work };
                     self.lock_for_hops(token, coordination, &keys);
                     return false;
                 }
-                // It goes from shard to shard and promises nothing about all of them at once.
+                // Its locks are held, or it goes from shard to shard and promises nothing about all of them.
                 self.put_work(&coordination, work)
             }
             _ => return true,
         };
-        self.wait_for_command(token, coordination, parts);
+        self.wait_with(token, Kind::Command(coordination), parts);
         false
     }
 
     /// Asks for the locks of a command of several hops.
     fn lock_for_hops(&mut self, token: Token, coordination: Box<Coordination>, keys: &[KeyPosition]) {
         let command = self.table.get(CommandId(coordination.command));
-        let mut shares: Vec<(usize, u32)> = Vec::new();
+        let mut shares = Vec::new();
         for key in keys {
             let args = coordination.args.args();
             let bytes = args.get(key.index);
-            let shard = self.shard.route.shard_of(bytes);
-            let batch = match shares.iter().find(|(owner, _)| *owner == shard) {
-                Some((_, batch)) => *batch,
-                None => {
-                    let batch = self.batches.new_batch(BatchKind::Share, self.shard.id, shard);
-                    self.batches.add_reader(batch);
-                    shares.push((shard, batch));
-                    batch
-                }
-            };
+            let share = self.share_of(self.shard.route.shard_of(bytes), &mut shares);
             let writes = participant::writes(command) && key.flags & key_flag::RO == 0;
             let intent = Intent::key(self.shard.keyspace.hash_of(bytes), writes);
-            self.batches.batch_mut(batch).intents.push(intent);
+            self.batches.batch_mut(shares[share].batch).intents.push(intent);
         }
-        let parts = shares.iter().map(|&(_, batch)| PartOf { batch, first: 0, count: 0 }).collect();
-        let owner = self.register(token, Kind::Command(coordination), parts);
-        let shares = shares.into_iter().map(|(shard, batch)| (shard, batch, Participation::Held));
-        self.coordinator.begin(owner, shares, &mut self.actions);
-        self.carry_out();
+        self.hold_locks(token, Kind::Command(coordination), shares);
     }
 
-    /// The locks of a command of several hops are held: the first one.
+    /// The locks of a transaction of several hops are held: the first hop.
     pub(super) fn begin_hops(&mut self, owner: u32, id: TransactionId) {
         let Some(wait) = self.waits.remove(owner) else { return };
-        let Wait { token, parts, kind: Kind::Command(mut coordination), .. } = *wait else { return };
-        self.release(&parts);
-        coordination.transaction = Some(id);
-        if let State::Hops { first, .. } = &mut coordination.state {
-            let work = std::mem::take(first);
-            let parts = self.put_work(&coordination, work);
-            self.wait_for_command(token, coordination, parts);
+        let Wait { token, parts, kind, silent, .. } = *wait;
+        match kind {
+            Kind::Command(mut coordination) => {
+                self.release(&parts);
+                coordination.transaction = Some(id);
+                if let State::Hops { first, .. } = &mut coordination.state {
+                    let work = std::mem::take(first);
+                    let parts = self.put_work(&coordination, work);
+                    self.wait_with(token, Kind::Command(coordination), parts);
+                }
+            }
+            Kind::Exec(exec) => self.answer_session(token, silent, |dispatcher, out| {
+                let done = dispatcher.exec_is_locked(token, exec, id, &parts, out);
+                dispatcher.release(&parts);
+                done
+            }),
+            _ => debug_assert!(false, "only these take their locks first"),
         }
     }
 
     /// Has a session wait for something that is not in batches yet.
-    fn register(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) -> u32 {
+    pub(super) fn register(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) -> u32 {
         let session = self.shard.sessions.get(token);
         let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
         let (number, _) = self.waits.insert(Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
@@ -200,17 +256,7 @@ impl Dispatcher {
     /// Asks every shard to report.
     pub(super) fn gather(&mut self, token: Token, command: u16, args: Args<'_>) {
         let session = self.shard.sessions.current(token);
-        let header = ItemHeader {
-            command,
-            step: SHARE,
-            resp3: session.resp3,
-            no_touch: false,
-            database: session.database,
-            arguments: args.len() as u32,
-            // A report is about the shard: in place of a key's hash it learns who asks.
-            slot: NO_KEY,
-            hash: session.id,
-        };
+        let client_id = session.id;
         let coordination = Box::new(Coordination {
             command,
             args: KeptArgs::keep(&args),
@@ -219,38 +265,45 @@ impl Dispatcher {
             started: Ticks::now(),
             state: State::Gather,
             transaction: None,
+            exec: None,
         });
+        self.gather_for(token, client_id, coordination);
+    }
+
+    fn gather_for(&mut self, token: Token, client_id: u64, mut coordination: Box<Coordination>) {
+        coordination.state = State::Gather;
+        let arguments = coordination.args.spans.len() as u32;
+        // A report is about the shard: in place of a key's hash it learns who asks.
+        let header = ItemHeader { arguments, hash: client_id, ..coordination.share_header() };
         let parts = (0..self.shard.route.shards())
             .map(|shard| self.put_share(BatchKind::Plain, shard, header, coordination.args.args().iter()))
             .collect();
-        self.wait_for_command(token, coordination, parts);
+        self.wait_with(token, Kind::Command(coordination), parts);
     }
 
-    fn wait_for_command(&mut self, token: Token, coordination: Box<Coordination>, parts: Vec<PartOf>) {
-        let silent = match self.shard.sessions.get(token) {
-            Some(session) => session.reply_mode != ReplyMode::On,
-            None => true,
-        };
-        let wait = Wait { token, outstanding: 0, parts, kind: Kind::Command(coordination), silent };
-        self.start_waiting(token, Box::new(wait));
+    /// Has a session wait for items that are in open batches.
+    pub(super) fn wait_with(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) {
+        let session = self.shard.sessions.get(token);
+        let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
+        self.start_waiting(token, Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
     }
 
     /// Gives every shard its share of the arguments.
-    fn put_shares(
+    pub(super) fn put_shares(
         &mut self,
-        coordination: &Coordination,
+        kind: BatchKind,
+        header: ItemHeader,
+        args: &Args<'_>,
         split: Split,
         key_parts: &mut Vec<u16>,
     ) -> Vec<PartOf> {
-        let header = coordination.share_header();
-        let args = coordination.args.args();
         let shards = self.shard.route.shards();
-        let writes = participant::writes(self.table.get(CommandId(coordination.command)));
+        let writes = participant::writes(self.table.get(CommandId(header.command)));
         let stride = match split {
             Split::Everywhere => {
                 let header = ItemHeader { arguments: args.len() as u32, ..header };
                 let mut share = |shard| {
-                    let part = self.put_share(BatchKind::Share, shard, header, args.iter());
+                    let part = self.put_share(kind, shard, header, args.iter());
                     self.intend(part.batch, Intent::whole(writes));
                     part
                 };
@@ -275,7 +328,7 @@ impl Dispatcher {
             let header = ItemHeader { arguments: count as u32, hash, slot, ..header };
             let groups = positions.iter().flat_map(|&first| first..(first + stride).min(args.len()));
             let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
-            let part = self.put_share(BatchKind::Share, shard, header, words);
+            let part = self.put_share(kind, shard, header, words);
             for &position in positions {
                 let hash = self.shard.keyspace.hash_of(args.get(position));
                 self.intend(part.batch, Intent::key(hash, writes));
@@ -292,7 +345,7 @@ impl Dispatcher {
         batch.writes |= intent.writes();
     }
 
-    fn put_share<'b>(
+    pub(super) fn put_share<'b>(
         &mut self,
         kind: BatchKind,
         shard: usize,
@@ -351,7 +404,9 @@ impl Dispatcher {
         let shard = self.batches.batch_mut(number).target;
         let groups = self.batches.take_groups(number);
         for group in &groups {
-            if group.deferred {
+            if group.wait == NOBODY {
+                self.batches.release(number);
+            } else if group.deferred {
                 self.waits.put_off(group.wait, number, shard);
                 self.batches.release(number);
             } else if let Some(wait) = self.waits.batch_came(group.wait) {
@@ -365,6 +420,9 @@ impl Dispatcher {
     pub(super) fn complete_late(&mut self, batch: Box<Batch>) {
         let shard = batch.target;
         let Some(wait) = batch.groups.first().map(|group| group.wait) else { return };
+        if wait == NOBODY {
+            return self.batches.recycle(batch);
+        }
         let number = self.batches.adopt(batch);
         self.batches.add_reader(number);
         self.waits.came_late(wait, number, shard);
@@ -374,7 +432,43 @@ impl Dispatcher {
     }
 
     fn finish(&mut self, mut wait: Box<Wait>) {
-        let token = wait.token;
+        let (token, silent) = (wait.token, wait.silent);
+        if let Kind::Burst(order) = &mut wait.kind {
+            let order = std::mem::take(order);
+            return self.answer_session(token, silent, |dispatcher, out| {
+                dispatcher.collect_replies(&wait.parts, &order, out);
+                dispatcher.report_slow_items(token, &wait.parts);
+                dispatcher.release(&wait.parts);
+                wait.kind = Kind::Burst(order);
+                dispatcher.waits.recycle(wait);
+                true
+            });
+        }
+        let Wait { parts, kind, .. } = *wait;
+        self.answer_session(token, silent, |dispatcher, out| match kind {
+            Kind::Command(coordination) => dispatcher.finish_command(token, coordination, parts, out),
+            Kind::Exec(mut exec) => {
+                dispatcher.collect_exec(&mut exec, &parts);
+                dispatcher.report_slow_items(token, &parts);
+                dispatcher.release(&parts);
+                dispatcher.continue_exec(token, exec, out)
+            }
+            Kind::Watch(watching) => {
+                dispatcher.finish_watch(token, *watching, &parts, out);
+                dispatcher.release(&parts);
+                true
+            }
+            Kind::Burst(_) => true,
+        });
+    }
+
+    /// What a session waited for is there: `answer` writes the reply, or has it wait for more (`false`).
+    fn answer_session(
+        &mut self,
+        token: Token,
+        silent: bool,
+        answer: impl FnOnce(&mut Self, &mut Vec<u8>) -> bool,
+    ) {
         let mut out = match self.shard.sessions.get(token) {
             Some(session) => {
                 session.waiting = None;
@@ -384,34 +478,16 @@ impl Dispatcher {
             None => Vec::new(),
         };
         let mark = out.len();
-        let silent = wait.silent;
-        match &mut wait.kind {
-            Kind::Burst(order) => {
-                self.collect_replies(&wait.parts, order, &mut out);
-                self.report_slow_items(token, &wait.parts);
-                self.release(&wait.parts);
-                self.waits.recycle(wait);
-            }
-            Kind::Command(_) => {
-                let Wait { parts, kind: Kind::Command(coordination), .. } = *wait else { return };
-                if !self.finish_command(token, coordination, parts, &mut out) {
-                    if self.shard.sessions.get(token).is_some() {
-                        self.shard.sessions.put_output(token, out);
-                    }
-                    return;
-                }
-            }
-        }
-        if silent {
+        let done = answer(self, &mut out);
+        if done && silent {
             out.truncate(mark);
-            if let Some(session) = self.shard.sessions.get(token)
-                && session.reply_mode == ReplyMode::Skip
-            {
-                session.reply_mode = ReplyMode::On;
-            }
         }
-        if self.shard.sessions.get(token).is_some() {
-            self.shard.sessions.put_output(token, out);
+        let Some(session) = self.shard.sessions.get(token) else { return };
+        if done && silent && session.reply_mode == ReplyMode::Skip {
+            session.reply_mode = ReplyMode::On;
+        }
+        self.shard.sessions.put_output(token, out);
+        if done {
             self.resumable.push(token);
         }
     }
@@ -454,8 +530,7 @@ impl Dispatcher {
                 let merged = merge_replies(merge, &replies, &key_parts, &mut reply);
                 self.release(&parts);
                 debug_assert!(merged.is_some(), "shards answer with whole replies");
-                self.finish_reply(token, &coordination, &reply, out);
-                true
+                self.finish_reply(token, &mut coordination, &reply, out)
             }
             (State::Hops { done, .. }, Some(Run::Hops { plan, .. })) => {
                 *done += 1;
@@ -463,19 +538,13 @@ impl Dispatcher {
                 self.release(&parts);
                 let mut reply = Vec::new();
                 match self.plan(&coordination, plan, results, &mut reply) {
-                    Ok(work) if work.is_empty() => {
-                        self.finish_reply(token, &coordination, &reply, out);
-                        true
-                    }
+                    Ok(work) if work.is_empty() => self.finish_reply(token, &mut coordination, &reply, out),
                     Ok(work) => {
                         let parts = self.put_work(&coordination, work);
-                        self.wait_for_command(token, coordination, parts);
+                        self.wait_with(token, Kind::Command(coordination), parts);
                         false
                     }
-                    Err(error) => {
-                        self.finish_error(token, &coordination, &error, out);
-                        true
-                    }
+                    Err(error) => self.finish_error(token, &mut coordination, &error, out),
                 }
             }
             (State::Gather, Some(Run::Gather { merge, .. })) => {
@@ -487,10 +556,12 @@ impl Dispatcher {
                     }
                 }
                 self.release(&parts);
-                if self.shard.sessions.get(token).is_none() {
-                    return true;
-                }
                 let mut reply = Vec::new();
+                if self.shard.sessions.get(token).is_none() {
+                    // Nobody to be told; an EXEC that it belongs to goes on.
+                    Reply::new(&mut reply, coordination.resp3).null();
+                    return self.finish_reply(token, &mut coordination, &reply, out);
+                }
                 let mut here = Here {
                     shard: &mut self.shard,
                     table: &self.table,
@@ -499,10 +570,9 @@ impl Dispatcher {
                     reply: Reply::new(&mut reply, coordination.resp3),
                 };
                 match merge(&mut here, reports) {
-                    Ok(()) => self.finish_reply(token, &coordination, &reply, out),
-                    Err(error) => self.finish_error(token, &coordination, &error, out),
+                    Ok(()) => self.finish_reply(token, &mut coordination, &reply, out),
+                    Err(error) => self.finish_error(token, &mut coordination, &error, out),
                 }
-                true
             }
             _ => {
                 self.release(&parts);
@@ -525,33 +595,45 @@ impl Dispatcher {
         results
     }
 
-    fn finish_reply(&mut self, token: Token, coordination: &Coordination, reply: &[u8], out: &mut Vec<u8>) {
-        if let Some(id) = coordination.transaction {
-            self.coordinator.conclude(id, &mut self.actions);
-            self.carry_out();
-        }
-        out.extend_from_slice(reply);
+    /// A command has its reply: `true` if the session has its answer with that.
+    fn finish_reply(
+        &mut self,
+        token: Token,
+        coordination: &mut Coordination,
+        reply: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
         let ticks = Ticks::now().wrapping_sub(coordination.started);
         self.shard.metrics.ran(coordination.command, ticks);
         if ticks > self.shard.slow_ticks {
             let event = latency_event(self.table.get(CommandId(coordination.command)));
             self.shard.observe_slow(token, &coordination.args.args(), ticks, event);
         }
+        if let Some(mut exec) = coordination.exec.take() {
+            exec.push_reply(reply);
+            return self.continue_exec(token, exec, out);
+        }
+        if let Some(id) = coordination.transaction {
+            self.coordinator.conclude(id, &mut self.actions);
+            self.carry_out();
+        }
+        out.extend_from_slice(reply);
+        true
     }
 
     fn finish_error(
         &mut self,
         token: Token,
-        coordination: &Coordination,
+        coordination: &mut Coordination,
         error: &CommandError,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let message = error.message();
         let mut reply = Vec::new();
         Reply::new(&mut reply, false).error_line(&message);
         self.shard.metrics.error_replied(&message);
         self.shard.metrics.commands[coordination.command as usize].failed += 1;
-        self.finish_reply(token, coordination, &reply, out);
+        self.finish_reply(token, coordination, &reply, out)
     }
 
     /// Items that took long on another shard, told here, where the client is known.
@@ -593,7 +675,12 @@ impl Coordination {
 }
 
 /// One reply out of those of the shards; the first error counts. `None` if a reply is not whole.
-fn merge_replies(merge: Merge, replies: &[&[u8]], key_parts: &[u16], out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn merge_replies(
+    merge: Merge,
+    replies: &[&[u8]],
+    key_parts: &[u16],
+    out: &mut Vec<u8>,
+) -> Option<()> {
     if let Some(error) = replies.iter().find(|reply| reply.first() == Some(&b'-')) {
         out.extend_from_slice(error);
         return Some(());

@@ -16,12 +16,11 @@ pub fn admit(command: &Command, authenticated: bool, shard: &Shard) -> Result<()
     Ok(())
 }
 
-/// Whether `command` has to wait for the end of CLIENT PAUSE.
-#[inline(always)]
-pub fn is_paused(command: &Command, shard: &Shard) -> bool {
+/// Whether a command with these flags has to wait for the end of CLIENT PAUSE.
+pub fn is_paused(flags: u32, shard: &Shard) -> bool {
     match shard.pause {
         None => false,
         Some(pause) if pause.until_ms <= shard.now_ms() => false,
-        Some(pause) => !pause.writes_only || command.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0,
+        Some(pause) => !pause.writes_only || flags & (flag::WRITE | flag::MAY_REPLICATE) != 0,
     }
 }

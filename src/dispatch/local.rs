@@ -6,7 +6,7 @@
 //! transaction on each. Everything else (the session's own commands, commands over several shards) runs
 //! alone, when the replies before it are there.
 
-use crate::commands::{Command, CommandId, Data, Here, Next, Run, flag};
+use crate::commands::{Command, CommandId, Data, Here, Next, Run, TransactionAction, flag};
 use crate::config::PipelineOrder;
 use crate::error::CommandError;
 use crate::log;
@@ -16,7 +16,7 @@ use crate::runtime::engine::Token;
 use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
 use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
 
-use super::burst::{self, Burst, Way};
+use super::burst::{self, Burst, Call, Way};
 use super::participant::{self, push_intents};
 use super::wait::{Kind, PartOf};
 use super::{Dispatcher, gate};
@@ -65,14 +65,22 @@ impl Dispatcher {
         let mut index = 0;
         while index < count {
             let call = burst.call(index);
-            if self.must_pause(call.command) {
+            if self.must_pause(token, call.command) {
                 self.shard.sessions.current(token).paused = true;
                 self.shard.paused.push(token);
                 return Served::Until(index);
             }
+            if call.way != Way::Refused && self.shard.sessions.current(token).is_queueing() {
+                let command = self.table.get(CommandId(call.command));
+                if command.flags & flag::NOT_QUEUED == 0 {
+                    self.enqueue(token, bytes, burst, index, out);
+                    index += 1;
+                    continue;
+                }
+            }
             match call.way {
                 Way::Shard(_) => {
-                    let mut end = self.stretch(burst, index);
+                    let mut end = self.stretch(token, burst, index);
                     let own = Way::Shard(self.shard.id as u16);
                     let all_own = (index..end).all(|position| burst.call(position).way == own);
                     if all_own && (self.queue.is_empty() || !self.is_in_the_way(bytes, burst, index..end)) {
@@ -90,6 +98,12 @@ impl Dispatcher {
                         self.send_stretch(token, bytes, burst, index..end);
                         return Served::Until(end);
                     }
+                }
+                Way::Here if let Some(action) = self.transaction_action(call) => {
+                    if !self.run_transaction(token, bytes, burst, index, action, out) {
+                        return Served::Until(index + 1);
+                    }
+                    index += 1;
                 }
                 Way::Here => {
                     if !self.run_here(token, bytes, burst, index, out) {
@@ -111,7 +125,7 @@ impl Dispatcher {
                 }
                 Way::Refused => {
                     let error = burst::refusal(call, &burst.args(index, bytes), &self.table);
-                    self.refuse(token, call.command, &error, out);
+                    self.refuse_control(token, call.command, &error, out);
                     index += 1;
                 }
             }
@@ -122,11 +136,26 @@ impl Dispatcher {
         Served::All
     }
 
+    fn transaction_action(&self, call: Call) -> Option<TransactionAction> {
+        match self.table.get(CommandId(call.command)).run {
+            Some(Run::Transaction { action, .. }) => Some(action),
+            _ => None,
+        }
+    }
+
     #[inline(always)]
-    fn must_pause(&self, command: u16) -> bool {
-        self.shard.pause.is_some()
-            && command != u16::MAX
-            && gate::is_paused(self.table.get(CommandId(command)), &self.shard)
+    fn must_pause(&mut self, token: Token, command: u16) -> bool {
+        self.shard.pause.is_some() && command != u16::MAX && self.is_paused(token, CommandId(command))
+    }
+
+    #[cold]
+    fn is_paused(&mut self, token: Token, command: CommandId) -> bool {
+        let command = self.table.get(command);
+        let mut flags = command.flags;
+        if let Some(Run::Transaction { action: TransactionAction::Exec, .. }) = command.run {
+            flags |= self.shard.sessions.current(token).queued_flags();
+        }
+        gate::is_paused(flags, &self.shard)
     }
 
     /// Whether commands of this shard conflict with a transaction.
@@ -150,11 +179,11 @@ impl Dispatcher {
     }
 
     /// Where the stretch of single-shard commands that begins at `first` ends.
-    fn stretch(&self, burst: &Burst, first: usize) -> usize {
+    fn stretch(&mut self, token: Token, burst: &Burst, first: usize) -> usize {
         let mut end = first + 1;
         while end < burst.frames.len()
             && matches!(burst.call(end).way, Way::Shard(_))
-            && !self.must_pause(burst.call(end).command)
+            && !self.must_pause(token, burst.call(end).command)
         {
             end += 1;
         }
@@ -163,7 +192,7 @@ impl Dispatcher {
 
     /// Runs single-shard commands of this shard, replies to `out`, until there is much of it; where it
     /// stopped.
-    fn run_stretch(
+    pub(super) fn run_stretch(
         &mut self,
         token: Token,
         bytes: &[u8],
@@ -190,7 +219,7 @@ impl Dispatcher {
                 continue;
             }
             if !self.shard.monitors.is_empty() {
-                self.feed_monitors(token, command, bytes, burst, index);
+                self.feed_monitors(token, command, &burst.args(index, bytes));
             }
             let mark = out.len();
             let shard = &mut self.shard;
@@ -261,39 +290,52 @@ impl Dispatcher {
                 _ => self.shard.id,
             };
             if !self.shard.monitors.is_empty() && admitted.is_ok() {
-                self.feed_monitors(token, command, bytes, burst, index);
+                self.feed_monitors(token, command, &burst.args(index, bytes));
             }
-            let number = self.batches.open_for(kind, self.shard.id, target);
-            let batch = self.batches.batch_mut(number);
-            let part = match wait.parts.iter().position(|part| part.batch == number) {
-                Some(part) => part,
-                None => {
-                    wait.parts.push(PartOf { batch: number, first: batch.count(), count: 0 });
-                    wait.parts.len() - 1
+            let part = match admitted {
+                Ok(()) => self.put_call(kind, bytes, burst, index, target, header),
+                Err(error) => {
+                    let message = error.message().into_owned();
+                    self.shard.metrics.commands[call.command as usize].rejected += 1;
+                    let header = ItemHeader { command: u16::MAX, arguments: 1, ..header };
+                    self.put_share(kind, target, header, std::iter::once(message.as_bytes()))
                 }
             };
-            wait.parts[part].count += 1;
-            order.push(part as u16);
-            if let Err(error) = admitted {
-                let message = error.message().into_owned();
-                let refused = ItemHeader { command: u16::MAX, arguments: 1, ..header };
-                batch.begin(refused).argument(message.as_bytes());
-                self.shard.metrics.commands[call.command as usize].rejected += 1;
-                continue;
-            }
-            let args = burst.args(index, bytes);
-            let item = ItemHeader {
-                command: call.command,
-                arguments: args.len() as u32,
-                slot: call.slot,
-                hash: call.hash,
-                ..header
-            };
-            push_intents(command, &args, &call, &self.shard.keyspace, &mut batch.intents);
-            batch.writes |= participant::writes(command);
-            put_item(batch, item, args);
+            let known = wait.parts.iter().position(|known| known.batch == part.batch);
+            let position = known.unwrap_or_else(|| {
+                wait.parts.push(PartOf { count: 0, ..part });
+                wait.parts.len() - 1
+            });
+            wait.parts[position].count += 1;
+            order.push(position as u16);
         }
         self.start_waiting(token, wait);
+    }
+
+    /// Puts command `index` of a burst into the open batch for `target`.
+    #[inline]
+    pub(super) fn put_call(
+        &mut self,
+        kind: BatchKind,
+        bytes: &[u8],
+        burst: &mut Burst,
+        index: usize,
+        target: usize,
+        header: ItemHeader,
+    ) -> PartOf {
+        let call = burst.call(index);
+        let command = self.table.get(CommandId(call.command));
+        let args = burst.args(index, bytes);
+        let number = self.batches.open_for(kind, self.shard.id, target);
+        let batch = self.batches.batch_mut(number);
+        push_intents(command, &args, &call, &self.shard.keyspace, &mut batch.intents);
+        batch.writes |= participant::writes(command);
+        let part = PartOf { batch: number, first: batch.count(), count: 1 };
+        let arguments = args.len() as u32;
+        let item =
+            ItemHeader { command: call.command, arguments, slot: call.slot, hash: call.hash, ..header };
+        put_item(batch, item, args);
+        part
     }
 
     /// Registers a wait whose items are in open batches.
@@ -310,7 +352,7 @@ impl Dispatcher {
     }
 
     /// Runs a command on the session or the server; `false` if the session has to wait for other shards.
-    fn run_here(
+    pub(super) fn run_here(
         &mut self,
         token: Token,
         bytes: &[u8],
@@ -344,7 +386,7 @@ impl Dispatcher {
         };
         // SELECT is shown with the database that it selects.
         if !self.shard.monitors.is_empty() {
-            self.feed_monitors(token, command, bytes, burst, index);
+            self.feed_monitors(token, command, &burst.args(index, bytes));
         }
         match result {
             Ok(Next::Answered) => {}
@@ -383,7 +425,7 @@ impl Dispatcher {
 
     /// A command that ran into an error.
     #[cold]
-    fn fail(&mut self, command: u16, error: &CommandError, reply: &mut Reply<'_>) {
+    pub(super) fn fail(&mut self, command: u16, error: &CommandError, reply: &mut Reply<'_>) {
         let message = error.message();
         reply.error_line(&message);
         self.shard.metrics.error_replied(&message);
@@ -424,7 +466,7 @@ pub(super) fn put_item(
 }
 
 /// Drops the reply written since `mark` if the client does not want it (CLIENT REPLY).
-fn settle_reply(session: &mut Session, mark: usize, out: &mut Vec<u8>) {
+pub(super) fn settle_reply(session: &mut Session, mark: usize, out: &mut Vec<u8>) {
     match session.reply_mode {
         ReplyMode::On => {}
         ReplyMode::Off => out.truncate(mark),

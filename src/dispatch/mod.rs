@@ -14,6 +14,7 @@
 mod batches;
 mod burst;
 mod command;
+mod exec;
 mod gate;
 mod local;
 mod monitor;
@@ -26,9 +27,10 @@ use std::collections::VecDeque;
 use crate::commands::CommandTable;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
+use crate::runtime::latch::Latch;
 use crate::shard::Shard;
 use crate::shard::batch::BatchKind;
-use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::mailbox::{Mailbox, Message, Wake};
 use crate::shard::queue::Queue;
 use crate::transaction::{Action, Coordinator, Participation};
 
@@ -40,6 +42,12 @@ use participant::Work;
 use remote::Executor;
 use wait::Waits;
 
+/// The owner of a transaction that was made of all that had collected.
+const MERGED: u32 = u32::MAX;
+/// So many of them are under way at once: the more that waits is merged, the less it costs, and where keys
+/// are in conflict they would only wait for each other.
+const MERGED_UNDER_WAY_MAX: u32 = 1;
+
 /// One shard's way from commands to replies.
 pub struct Dispatcher {
     pub shard: Shard,
@@ -48,8 +56,12 @@ pub struct Dispatcher {
     batches: Batches,
     waits: Waits,
     executor: Executor,
+    /// The position of WATCH in the command table.
+    watch_command: u16,
     /// The transactions of this shard's connections.
     coordinator: Coordinator,
+    /// Transactions under way that were made of what had collected.
+    merged_under_way: u32,
     /// What the coordinator wants done.
     actions: Vec<Action>,
     /// Transactions of all shards that want something here.
@@ -67,11 +79,14 @@ impl Dispatcher {
 
     /// With another clock for the ids of transactions.
     pub fn with_clock(shard: Shard, table: CommandTable, mailbox: Mailbox, clock: fn() -> u64) -> Self {
+        let watch = table.find(b"watch");
         Dispatcher {
+            watch_command: watch.map_or(u16::MAX, |id| id.0),
             batches: Batches::new(shard.route.shards()),
             waits: Waits::default(),
             executor: Executor::default(),
             coordinator: Coordinator::new(shard.id, clock),
+            merged_under_way: 0,
             actions: Vec::new(),
             queue: Queue::default(),
             loopback: VecDeque::new(),
@@ -100,6 +115,9 @@ impl Dispatcher {
     /// Sends the batches that were opened in this turn on their way, and deals with what this shard has for
     /// itself.
     pub fn flush(&mut self) {
+        if !self.shard.unwatched.is_empty() {
+            self.send_unwatched();
+        }
         loop {
             self.begin_transaction();
             for kind in [BatchKind::Plain, BatchKind::Hop] {
@@ -122,9 +140,14 @@ impl Dispatcher {
         }
     }
 
-    /// What collected in shares since the last time becomes one transaction.
+    /// What collected in shares since the last time becomes one transaction; while enough are under way it
+    /// goes on collecting.
     fn begin_transaction(&mut self) {
+        if self.merged_under_way == MERGED_UNDER_WAY_MAX {
+            return;
+        }
         let Some(first) = self.batches.next_open(BatchKind::Share) else { return };
+        self.merged_under_way += 1;
         let mut shares = vec![first];
         shares.extend(std::iter::from_fn(|| self.batches.next_open(BatchKind::Share)));
         let Dispatcher { batches, coordinator, actions, .. } = self;
@@ -132,7 +155,7 @@ impl Dispatcher {
             let writes = batches.batch_mut(number).writes;
             (target, number, if writes { Participation::Writes } else { Participation::Reads })
         });
-        coordinator.begin(u32::MAX, shares, actions);
+        coordinator.begin(MERGED, shares, actions);
         self.carry_out();
     }
 
@@ -141,17 +164,21 @@ impl Dispatcher {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
-                Action::Schedule { shard, batch, id, run_when_granted } => {
+                Action::Schedule { shard, batch, id, run_when_granted, latch } => {
                     let Some(mut batch) = self.batches.lend(batch) else { continue };
                     batch.forget_replies();
                     batch.transaction = id;
                     batch.run_when_granted = run_when_granted;
+                    batch.latch = latch;
                     self.send(shard, Message::Schedule(batch));
                 }
                 Action::Go { shard, id } => self.send(shard, Message::Go(id)),
-                Action::Release { shard, id } => self.send(shard, Message::Release(id)),
+                Action::Release { shard, id } => {
+                    self.send_with(shard, Message::Release(id), Wake::IfWaiting);
+                }
                 Action::Abort { shard, id } => self.send(shard, Message::Abort(id)),
                 Action::Complete { batch } => self.complete(batch),
+                Action::Finished { owner } => self.merged_under_way -= u32::from(owner == MERGED),
                 Action::Ready { owner, id } => self.begin_hops(owner, id),
             }
         }
@@ -160,11 +187,29 @@ impl Dispatcher {
     }
 
     fn send(&mut self, to: usize, message: Message) {
+        self.send_with(to, message, Wake::Always);
+    }
+
+    fn send_with(&mut self, to: usize, message: Message, wake: Wake) {
         if to == self.shard.id {
             self.loopback.push_back(message);
         } else {
-            self.mailbox.send(to, message);
+            self.mailbox.send(to, message, wake);
         }
+    }
+
+    /// Answers a coordinator, which needs the answers of all shares before it can go on.
+    fn answer(&mut self, to: usize, message: Message, latch: &Latch) {
+        self.send_with(to, message, Wake::Never);
+        // After the answer is there: who finds itself the last knows that all are.
+        if to != self.shard.id && latch.answer() {
+            self.mailbox.wake(to);
+        }
+    }
+
+    /// Whether something here waits for the end of a transaction.
+    pub fn has_waiting(&self) -> bool {
+        self.queue.has_waiting()
     }
 
     /// Deals with what other shards sent; `true` if there was anything.

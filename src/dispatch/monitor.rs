@@ -1,6 +1,7 @@
 //! MONITOR: a line about every command, for the clients that asked for it.
 
 use crate::commands::{Command, flag};
+use crate::resp::Args;
 use crate::runtime::clock;
 use crate::runtime::engine::Token;
 use crate::session::ConnectionKind;
@@ -8,23 +9,15 @@ use crate::shard::mailbox::Feed;
 use crate::shard::upkeep::{REDACTED, client_address, is_secret};
 
 use super::Dispatcher;
-use super::burst::Burst;
 
 impl Dispatcher {
-    /// Tells every monitor of command `index` of the burst.
+    /// Tells every monitor of a command.
     #[cold]
-    pub(super) fn feed_monitors(
-        &mut self,
-        token: Token,
-        command: &Command,
-        bytes: &[u8],
-        burst: &mut Burst,
-        index: usize,
-    ) {
+    pub(super) fn feed_monitors(&mut self, token: Token, command: &Command, args: &Args<'_>) {
         if command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0 {
             return;
         }
-        let session = self.shard.sessions.current(token);
+        let Some(session) = self.shard.sessions.get(token) else { return };
         let address = client_address(session, self.shard.config.unixsocket.as_bytes());
         let now_us = clock::unix_us();
         let (seconds, us) = (now_us / 1_000_000, now_us % 1_000_000);
@@ -33,10 +26,9 @@ impl Dispatcher {
             ConnectionKind::Tcp => address,
         };
         let mut line = format!("+{seconds}.{us:06} [{} {place}]", session.database).into_bytes();
-        let args = burst.args(index, bytes);
         for (position, argument) in args.iter().enumerate() {
             line.push(b' ');
-            quote(if is_secret(&args, position) { REDACTED } else { argument }, &mut line);
+            quote(if is_secret(args, position) { REDACTED } else { argument }, &mut line);
         }
         line.extend_from_slice(b"\r\n");
         for &(shard, session_id) in &self.shard.monitors {

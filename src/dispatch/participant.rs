@@ -95,11 +95,12 @@ impl Dispatcher {
                 let Some(Work::Share(batch) | Work::Group(batch)) = self.queue.take_work(id) else { return };
                 let origin = batch.origin as usize;
                 let batch = self.execute(batch);
-                self.send(origin, Message::Read(batch));
+                let latch = batch.latch.clone();
+                self.answer(origin, Message::Read(batch), &latch);
             }
             Some(Work::Share(batch)) => {
-                let origin = batch.origin as usize;
-                self.send(origin, Message::Granted(id));
+                let (origin, latch) = (batch.origin as usize, batch.latch.clone());
+                self.answer(origin, Message::Granted(id), &latch);
             }
             Some(Work::Group(_)) => {
                 let Some(Work::Share(batch) | Work::Group(batch)) = self.queue.take_work(id) else { return };
@@ -118,7 +119,8 @@ impl Dispatcher {
         let origin = batch.origin as usize;
         let batch = self.execute(batch);
         self.queue.conclude(id);
-        self.send(origin, Message::Done(batch));
+        let latch = batch.latch.clone();
+        self.answer(origin, Message::Done(batch), &latch);
     }
 
     /// A transaction lets go, having done what it wanted.
@@ -128,9 +130,12 @@ impl Dispatcher {
 
     /// A transaction lets go without having run.
     pub(super) fn abort_share(&mut self, id: TransactionId) {
-        if let Some(Work::Share(batch) | Work::Group(batch)) = self.queue.conclude(id) {
-            let origin = batch.origin as usize;
-            self.send(origin, Message::Aborted(batch));
+        let origin = id.shard();
+        match self.queue.conclude(id) {
+            Some(Work::Share(batch) | Work::Group(batch)) => self.send(origin, Message::Aborted(batch)),
+            // It has read, and its answer may lie there unheard: nobody counts answers any more.
+            None if origin != self.shard.id => self.mailbox.wake(origin),
+            None => {}
         }
     }
 

@@ -108,7 +108,7 @@ impl Dispatcher {
             Some(Run::EachShard { part, .. }) => part,
             // Step 0 is the whole command, for when one shard owns all its keys.
             Some(Run::Hops { whole, .. }) if header.step == 0 => whole,
-            Some(Run::Hops { steps, .. }) => steps[header.step as usize - 1],
+            Some(Run::Hops { steps, .. } | Run::Transaction { steps, .. }) => steps[header.step as usize - 1],
             Some(Run::Gather { part, .. }) => {
                 let report = part(&mut Part {
                     shard: &mut self.shard,

@@ -3,6 +3,7 @@
 use crate::runtime::engine::Token;
 
 use super::command::Coordination;
+use super::exec::{Exec, Watching};
 
 /// Waits kept for the next use.
 const POOL_MAX: usize = 256;
@@ -30,11 +31,18 @@ pub struct PartOf {
 /// In place of a batch's number; `first` is then the shard from which the replies will come.
 pub const DEFERRED: u32 = u32::MAX;
 
+/// In place of a wait's number: the replies are nobody's.
+pub const NOBODY: u32 = u32::MAX;
+
 pub enum Kind {
     /// Single commands: for each, in the order of the requests, the part that its reply is in.
     Burst(Vec<u16>),
     /// One command on several shards.
     Command(Box<Coordination>),
+    /// A segment of an EXEC, or its locks.
+    Exec(Box<Exec>),
+    /// The versions of keys that are to be watched.
+    Watch(Box<Watching>),
 }
 
 #[derive(Default)]

@@ -16,6 +16,7 @@ use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::string_mut::StringMut;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
+use super::watch::Watches;
 use super::{Expiry, Stats};
 use crate::types::{Kind, Object};
 
@@ -173,6 +174,7 @@ pub struct Database {
     pub(super) entry_bytes: usize,
     pub(super) graveyard: VecDeque<Grave>,
     pub(super) stats: Stats,
+    pub(super) watches: Watches,
     pub(super) dirty: u64,
     random_state: u64,
 }
@@ -194,6 +196,7 @@ impl Database {
             entry_bytes: 0,
             graveyard: VecDeque::new(),
             stats: Stats::default(),
+            watches: Watches::default(),
             dirty: 0,
         }
     }
@@ -225,15 +228,20 @@ impl Database {
 
     /// Every change of a key passes through here, once: before its entry goes, or when it has been written.
     #[inline]
-    pub(super) fn changed(&mut self, _key: &Key<'_>, change: Change) {
+    pub(super) fn changed(&mut self, key: &Key<'_>, change: Change) {
         // What is taken away counts where it is inserted; expiry and eviction are not changes by a client.
         let counts = matches!(change, Change::Written | Change::Deadline | Change::Removed);
         self.dirty += u64::from(counts);
+        if !self.watches.is_empty() {
+            self.watches.changed(key.hash);
+        }
     }
 
-    /// As `changed`, for all keys of the database at once: it is flushed or swapped. Counts `changes`.
-    pub(super) fn changed_all(&mut self, changes: u64) {
+    /// As `changed`, for all keys of the database at once, which is flushed or, before this is called,
+    /// `swapped` with another. Counts `changes`.
+    pub(super) fn changed_all(&mut self, changes: u64, swapped: Option<&Database>) {
         self.dirty += changes;
+        self.changed_watched(swapped);
     }
 
     pub fn stats(&self) -> Stats {
@@ -286,6 +294,11 @@ impl Database {
             return None;
         }
         Some(place)
+    }
+
+    /// Removes a key if its deadline has come.
+    pub(super) fn expire_if_due(&mut self, key: &Key) {
+        self.locate(key);
     }
 
     /// Removes an entry whose deadline has come.
@@ -784,7 +797,7 @@ impl Database {
     }
 
     pub(super) fn flush(&mut self) {
-        self.changed_all(self.keys as u64);
+        self.changed_all(self.keys as u64, None);
         for table in &mut self.tables {
             if table.len() > 0 {
                 let table = std::mem::replace(table, Table::new());

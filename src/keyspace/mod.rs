@@ -27,6 +27,7 @@ mod tests_of_expiry;
 #[cfg(test)]
 mod tests_of_collections;
 mod upkeep;
+mod watch;
 
 pub use collection_mut::CollectionMut;
 pub use database::{Database, Key, Moved};
@@ -178,8 +179,14 @@ impl Keyspace {
     /// Exchanges two databases, as SWAPDB does.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
-        self.databases[a].changed_all(1);
-        self.databases[b].changed_all(0);
+        if let Ok([first, second]) = self.databases.get_disjoint_mut([a, b]) {
+            // Clients watch a key of a number, whatever keys that has.
+            std::mem::swap(&mut first.watches, &mut second.watches);
+            first.changed_all(1, Some(second));
+            second.changed_all(0, Some(first));
+        } else {
+            self.databases[a].dirty += 1;
+        }
     }
 
     /// Removes all keys of a database; they are freed in steps.

@@ -133,7 +133,8 @@ impl<E: Engine> Plane<E> {
         if self.dispatcher.mailbox.shards() == 1 {
             return self.engine.turn(Wait::AtMost(sleep), events);
         }
-        self.dispatcher.mailbox.bell().going_to_sleep();
+        let waits = self.dispatcher.has_waiting();
+        self.dispatcher.mailbox.bell().going_to_sleep(waits);
         if self.dispatcher.mailbox.is_idle() {
             self.engine.turn(Wait::AtMost(sleep), events);
         } else {

@@ -95,11 +95,11 @@ impl<E: Engine> Plane<E> {
     /// Ends a connection at once; what other shards do for it is finished all the same.
     pub(super) fn close(&mut self, token: Token) {
         let shard = &mut self.dispatcher.shard;
-        let Some(session) = shard.sessions.remove(token) else { return };
+        let Some(mut session) = shard.sessions.remove(token) else { return };
         self.engine.close(token);
         let gauges = &shard.node.gauges[shard.id];
         gauges.clients.store(shard.sessions.len() as u64, Ordering::Relaxed);
-        shard.session_ended(&session);
+        shard.session_ended(&mut session);
     }
 
     pub(super) fn close_killed(&mut self) {

@@ -3,13 +3,22 @@
 //! A core that is about to sleep says so in its flag, looks once more at its mailbox and then waits; a core
 //! that has put a message looks at the flag and writes the eventfd only if it is set. A full fence on both
 //! sides makes sure that one of the two sees the other.
+//!
+//! Some messages matter only to a core that waits for one of them: a core goes to sleep saying whether it
+//! does, and is left asleep otherwise.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
+
+const AWAKE: u8 = 0;
+/// Asleep until something is asked of it.
+const ASLEEP: u8 = 1;
+/// Asleep until anything at all comes.
+const WAITING: u8 = 2;
 
 #[repr(align(128))]
 pub struct Bell {
-    sleeping: AtomicBool,
+    state: AtomicU8,
     eventfd: OwnedFd,
 }
 
@@ -22,7 +31,7 @@ impl Bell {
         }
         // SAFETY: a new descriptor that nobody else owns.
         let eventfd = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        Ok(Bell { sleeping: AtomicBool::new(false), eventfd })
+        Ok(Bell { state: AtomicU8::new(AWAKE), eventfd })
     }
 
     /// The eventfd to wait for.
@@ -30,24 +39,33 @@ impl Bell {
         self.eventfd.as_raw_fd()
     }
 
-    /// Announces that its owner is about to sleep. Look at the mailbox after this and before sleeping.
+    /// Announces that its owner is about to sleep; `waits`: it wants to hear of everything. Look at the
+    /// mailbox after this and before sleeping.
     #[inline]
-    pub fn going_to_sleep(&self) {
-        self.sleeping.store(true, Ordering::Relaxed);
+    pub fn going_to_sleep(&self, waits: bool) {
+        self.state.store(if waits { WAITING } else { ASLEEP }, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
     /// Its owner is awake.
     #[inline]
     pub fn awake(&self) {
-        self.sleeping.store(false, Ordering::Relaxed);
+        self.state.store(AWAKE, Ordering::Relaxed);
     }
 
     /// Wakes the owner if it sleeps. Call [`before_ringing`] once after putting messages and before this.
     #[inline]
     pub fn ring(&self) {
-        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel) {
+        if self.state.load(Ordering::Relaxed) != AWAKE && self.state.swap(AWAKE, Ordering::AcqRel) != AWAKE {
             self.ring_always();
+        }
+    }
+
+    /// Wakes the owner if it sleeps and wants to hear of everything.
+    #[inline]
+    pub fn ring_if_waiting(&self) {
+        if self.state.load(Ordering::Relaxed) == WAITING {
+            self.ring();
         }
     }
 

@@ -1,13 +1,23 @@
 //! One glommio executor per core: a pinned thread in which the data plane is one task.
 //!
-//! That task sleeps in the engine's own wait, not in glommio. It does not yield while it is the only task,
-//! for a reason worth knowing before another one joins it (glommio 0.9): the executor's loop polls its
-//! rings, arms the preempt timer and then runs the task queues; if the timer fires before the first queue
-//! has run (the thread lost its processor for a moment), the loop takes "nothing ran" for "nothing to run"
-//! and parks, although a task that yielded is runnable. Nothing wakes it until one of glommio's own timers
-//! or files does. With a timer of 1 ms and a busy machine that happens within minutes. So for as long as the
-//! data plane yields to another task, a timer that has not fired yet must be pending at every yield; a single
-//! repeating one is not enough, since the round that parks may have consumed it.
+//! That task sleeps in the engine's own wait, not in glommio, and does not yield. The executor's loop is
+//! entered once, and even that once has a trap (glommio 0.9):
+//!
+//! ```text
+//!   poll the rings, arm the preempt timer ──► has the timer fired? ── no ──► run the task
+//!                                                      │ yes
+//!                                                      └─► "nothing ran, so nothing is to run" ─► park
+//! ```
+//!
+//! If the thread loses its processor between the two for as long as the timer takes, the executor parks
+//! although its first task has never run, and nothing wakes it: a shard that never begins, while the kernel
+//! goes on to put connections into its listener's queue. Hence [`PREEMPT_TIMER`]: a time for which no thread
+//! loses its processor. The timer serves to leave a task that is one among several, and here is only one.
+//!
+//! For whoever adds a task beside the data plane: the loop comes back to its rings only when the timer
+//! fires, so the data plane would have to yield and the timer to be short, and then the trap is open at every
+//! yield. It closes only while a timer of glommio's own that has not fired yet is pending; a single repeating
+//! one is not enough, since the round that parks may have consumed it.
 
 use std::time::Duration;
 
@@ -16,7 +26,8 @@ use glommio::{LocalExecutorBuilder, Placement};
 /// What glommio's reactor may pin for file I/O; sockets go through the engine's own ring.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 const RING_DEPTH: usize = 128;
-const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+/// A year: it never fires.
+const PREEMPT_TIMER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// glommio registers its rings and buffers with the kernel, which counts as locked memory.
 pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
@@ -24,7 +35,9 @@ pub const LOCKED_MEMORY_BYTES_MIN: u64 = 512 << 10;
 /// A running executor.
 pub struct Executor(glommio::ExecutorJoinHandle<()>);
 
-/// Starts a thread with an executor, pinned to `cpu` if one is given, and runs `body` in it.
+/// Starts a thread with an executor, pinned to `cpu` if one is given, and runs `body` in it. The thread may
+/// still fail to set its executor up: then `body` is dropped without having run, and [`Executor::join`] tells
+/// why.
 pub fn spawn<B, F>(cpu: Option<usize>, name: &str, body: B) -> Result<Executor, String>
 where
     B: FnOnce() -> F + Send + 'static,
@@ -45,5 +58,26 @@ impl Executor {
     /// Waits until its body has ended.
     pub fn join(self) -> Result<(), String> {
         self.0.join().map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shard that never began: an executor whose preempt timer has fired before its first task runs parks
+    /// for ever. Whether it fires within a time can be seen from inside, in an executor that did begin.
+    #[test]
+    fn an_executor_that_loses_its_processor_at_the_start_begins_all_the_same() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let executor = spawn(None, "begins", || async move {
+            std::thread::sleep(Duration::from_millis(100));
+            let parks = glommio::executor().need_preempt();
+            sender.send(parks).expect("the test waits for it");
+        })
+        .expect("an executor");
+        let parks = receiver.recv_timeout(Duration::from_secs(60)).expect("the executor begins");
+        assert!(!parks, "100 ms without a processor would have left it parked");
+        executor.join().expect("it ends");
     }
 }

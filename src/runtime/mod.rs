@@ -9,6 +9,7 @@ pub mod clock;
 pub mod engine;
 pub mod epoll;
 pub mod executor;
+pub mod latch;
 pub mod log;
 pub mod process;
 pub mod ring;

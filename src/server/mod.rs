@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   configuration ─► checks (locked memory, open files, engine) ─► sockets ─► mesh, node
-//!                 ─► one executor per shard, each with its engine and its plane ─► wait for the end
+//!                 ─► one executor per shard, each with its engine and its plane ─► all have begun
+//!                 ─► wait for the end
 //! ```
 
 mod start;
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::commands::CommandTable;
@@ -30,6 +32,8 @@ struct ShardStart {
     mailbox: Mailbox,
     listeners: Vec<Listener>,
     may_spin: bool,
+    /// Told once: that the shard serves from now on, or why it cannot. Dropped unused, the executor failed.
+    begun: Sender<Result<(), String>>,
 }
 
 /// Runs one shard until the node stops. `new_engine` is called on the shard's own thread.
@@ -43,8 +47,8 @@ where
         let engine = match new_engine() {
             Ok(engine) => engine,
             Err(error) => {
-                crate::log!(Warning, "Shard {} cannot start: {error}", start.id);
-                start.node.stop();
+                // Whoever waits for it may have given up on another shard.
+                let _ = start.begun.send(Err(error));
                 return;
             }
         };
@@ -52,6 +56,7 @@ where
         let shard = Shard::new(start.id, start.node.clone(), start.config, table.len());
         let dispatcher = Dispatcher::new(shard, table, start.mailbox);
         let plane = Plane::new(engine, dispatcher, start.listeners, start.may_spin);
+        let _ = start.begun.send(Ok(()));
         drive(plane, &start.node).await;
     })
 }
@@ -68,8 +73,8 @@ async fn drive<E: Engine>(mut plane: Plane<E>, node: &Node) {
             node.stop();
             break;
         }
-        // Nothing else runs on this executor yet, so there is nobody to yield to: see `runtime::executor`
-        // for what a yield has to reckon with.
+        // Nothing else runs on this executor, so there is nobody to yield to: see `runtime::executor` for
+        // what a yield has to reckon with.
         plane.turn(Duration::MAX, clock::unix_ms);
     }
     plane.drain_output();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use crate::commands::CommandTable;
 use crate::config::{Config, EngineChoice, Launch, Startup};
@@ -27,7 +29,9 @@ use super::{ShardStart, spawn_shard};
 
 /// How often and how long a port in use is waited for.
 const PROBES_MAX: usize = 10;
-const PROBE_PAUSE: std::time::Duration = std::time::Duration::from_millis(30);
+const PROBE_PAUSE: Duration = Duration::from_millis(30);
+/// How long the shards may take until all of them serve; on a machine that has time it is milliseconds.
+const BEGIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the server as the command line says; returns when it has ended.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
@@ -81,8 +85,9 @@ fn serve(startup: Startup) -> Result<(), String> {
     watch_signals(&node)?;
     // Spinning is for shards that have a processor each.
     let may_spin = shards <= cpus.len();
-    let mut executors: Vec<Executor> = Vec::with_capacity(shards);
+    let mut started = Vec::with_capacity(shards);
     for (id, (mailbox, listeners)) in mailboxes.into_iter().zip(listeners).enumerate() {
+        let (sender, begun) = mpsc::channel();
         let start = ShardStart {
             id,
             cpu: Some(cpus[id % cpus.len()]),
@@ -91,6 +96,7 @@ fn serve(startup: Startup) -> Result<(), String> {
             mailbox,
             listeners,
             may_spin,
+            begun: sender,
         };
         let executor = match engine {
             EngineChoice::Epoll => {
@@ -98,8 +104,10 @@ fn serve(startup: Startup) -> Result<(), String> {
             }
             _ => spawn_shard(start, UringEngine::new),
         };
-        executors.push(executor.map_err(|error| executor_advice(&error))?);
+        let executor = executor.map_err(|error| executor_advice(&error))?;
+        started.push(Started { executor, begun });
     }
+    let executors = wait_until_all_serve(started, BEGIN_LIMIT)?;
     announce(&config, shards, &cpus, &node);
     node.other_held_bytes.store(allocator::thread_held_bytes(), Ordering::Relaxed);
     for executor in executors {
@@ -108,6 +116,33 @@ fn serve(startup: Startup) -> Result<(), String> {
     remove_files(&config);
     log!(Warning, "Polder is now ready to exit, bye bye...");
     Ok(())
+}
+
+/// A shard whose thread runs; whether it serves is told through `begun`.
+struct Started {
+    executor: Executor,
+    begun: mpsc::Receiver<Result<(), String>>,
+}
+
+/// A shard that does not serve must not stay unnoticed: the kernel would give it connections, and other
+/// shards commands, that nobody ever answers.
+fn wait_until_all_serve(started: Vec<Started>, limit: Duration) -> Result<Vec<Executor>, String> {
+    let deadline = Instant::now() + limit;
+    let mut executors = Vec::with_capacity(started.len());
+    for (id, Started { executor, begun }) in started.into_iter().enumerate() {
+        match begun.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Ok(())) => executors.push(executor),
+            Ok(Err(reason)) => return Err(format!("Shard {id} cannot start: {reason}")),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let reason = executor.join().err().unwrap_or_else(|| "its thread has ended".into());
+                return Err(format!("Shard {id} cannot start. {}", executor_advice(&reason)));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                return Err(format!("Shard {id} has not begun to serve within {} s", limit.as_secs()));
+            }
+        }
+    }
+    Ok(executors)
 }
 
 /// Log, working directory, background, process file: in this order, so that errors reach the log.
@@ -364,5 +399,41 @@ fn remove_files(config: &Config) {
     }
     if !config.unixsocket.is_empty() {
         let _ = std::fs::remove_file(config.unixsocket.as_path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::executor;
+
+    fn started(body: impl AsyncFnOnce(mpsc::Sender<Result<(), String>>) + Send + 'static) -> Started {
+        let (sender, begun) = mpsc::channel();
+        let executor = executor::spawn(None, "test", move || async move { body(sender).await });
+        Started { executor: executor.expect("an executor"), begun }
+    }
+
+    fn serves(begun: mpsc::Sender<Result<(), String>>) {
+        begun.send(Ok(())).expect("the test waits for it");
+    }
+
+    /// What a shard that does not begin would cost: its clients hang, and so does FLUSHALL from any other.
+    #[test]
+    fn a_shard_that_does_not_serve_is_noticed() {
+        let long = Duration::from_secs(60);
+        let good = || started(async |begun| serves(begun));
+        let executors = wait_until_all_serve(vec![good(), good()], long).expect("both serve");
+        assert_eq!(executors.len(), 2);
+        let refuses = started(async |begun| begun.send(Err("no memory".into())).expect("somebody waits"));
+        let error = wait_until_all_serve(vec![good(), refuses], long).err();
+        assert_eq!(error.as_deref(), Some("Shard 1 cannot start: no memory"));
+        let ends = started(async |begun| drop(begun));
+        let error = wait_until_all_serve(vec![ends, good()], long).err().unwrap_or_default();
+        assert!(error.starts_with("Shard 0 cannot start. Can't start an executor"), "{error}");
+        let (silent, listener) = mpsc::channel();
+        let keeps_silent = Started { begun: listener, ..good() };
+        let error = wait_until_all_serve(vec![keeps_silent], Duration::from_millis(10)).err();
+        assert_eq!(error.as_deref(), Some("Shard 0 has not begun to serve within 0 s"));
+        drop(silent);
     }
 }

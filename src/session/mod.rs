@@ -2,11 +2,14 @@
 //! no task and no stack of their own.
 
 mod input;
+mod queued;
 
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 
 use crate::runtime::engine::Token;
+
+pub use queued::{Queued, Transaction, WatchedKey};
 
 pub use input::{BURST_COMMANDS_MAX, Frame, Input, Partial, Rest, parse_chunk};
 
@@ -30,6 +33,8 @@ pub struct Session {
     pub no_touch: bool,
     /// The client sent MONITOR.
     pub monitor: bool,
+    /// Its commands run as part of an EXEC: nothing may make it wait.
+    pub in_exec: bool,
     /// READONLY was sent, as a client of a cluster does.
     pub readonly: bool,
     /// Close once everything that was replied has been sent; read nothing more.
@@ -54,6 +59,8 @@ pub struct Session {
     pub input: Input,
     /// The number of the work that other shards do for this session; its commands wait until it is back.
     pub waiting: Option<u32>,
+    /// Between MULTI and EXEC, or with watched keys.
+    pub transaction: Option<Box<Transaction>>,
     pub created_ms: i64,
     pub last_interaction_ms: i64,
     /// Since when the output is above the soft limit.
@@ -112,6 +119,7 @@ impl Session {
             no_evict: false,
             no_touch: false,
             monitor: false,
+            in_exec: false,
             readonly: false,
             closing: false,
             ended: false,
@@ -124,6 +132,7 @@ impl Session {
             dirty: false,
             input: Input::default(),
             waiting: None,
+            transaction: None,
             created_ms: now_ms,
             last_interaction_ms: now_ms,
             soft_limit_since_ms: None,
@@ -135,8 +144,9 @@ impl Session {
         }
     }
 
-    /// Back to what a new connection is, as RESET does; authentication is the caller's.
-    pub fn reset(&mut self) {
+    /// Back to what a new connection is, as RESET does; authentication is the caller's. Returns the keys that
+    /// it watched.
+    pub fn reset(&mut self) -> Vec<WatchedKey> {
         self.database = 0;
         self.resp3 = false;
         self.reply_mode = ReplyMode::On;
@@ -148,6 +158,25 @@ impl Session {
         if let Some(details) = &mut self.details {
             details.name = Vec::new();
         }
+        self.transaction.take().map_or_else(Vec::new, |transaction| transaction.watched)
+    }
+
+    /// Whether its commands are queued until EXEC.
+    #[inline(always)]
+    pub fn is_queueing(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.queued.is_some())
+    }
+
+    /// The flags of all commands queued since MULTI.
+    pub fn queued_flags(&self) -> u32 {
+        let queued = self.transaction.as_ref().and_then(|transaction| transaction.queued.as_ref());
+        queued.map_or(0, |queued| queued.flags)
+    }
+
+    /// Commands queued since MULTI; -1 outside of it.
+    pub fn queued_commands(&self) -> i64 {
+        let queued = self.transaction.as_ref().and_then(|transaction| transaction.queued.as_ref());
+        queued.map_or(-1, |queued| queued.frames.len() as i64)
     }
 
     /// Whether its next commands have to wait: for other shards, the end of a pause, or the next turn.
@@ -201,6 +230,7 @@ impl Session {
             + self.output.capacity()
             + self.sending_bytes.unwrap_or(0)
             + self.input.memory_bytes()
+            + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
             + details
     }
 }

@@ -11,6 +11,7 @@
 
 use crate::keyspace::Moved;
 use crate::resp::Span;
+use crate::runtime::latch::Latch;
 
 use super::locks::Intent;
 use super::queue::TransactionId;
@@ -85,6 +86,8 @@ pub struct Batch {
     pub kind: BatchKind,
     /// Of a share, whose it is.
     pub transaction: TransactionId,
+    /// Counts the answers of all shares.
+    pub latch: Latch,
     /// A share that need not ask again once it has its locks.
     pub run_when_granted: bool,
     /// Whether an item writes.

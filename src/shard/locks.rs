@@ -62,18 +62,13 @@ impl Counts {
 }
 
 /// How many intents there are on each fingerprint.
+#[derive(Default)]
 pub struct Locks {
+    /// Made with the first intent: a server with one shard never has one.
     fingerprints: Vec<Counts>,
     /// Over all fingerprints.
     keys: Counts,
     whole: Counts,
-}
-
-impl Default for Locks {
-    fn default() -> Self {
-        // The counts are made with the first intent: a server with one shard never has one.
-        Locks { fingerprints: Vec::new(), keys: Counts::default(), whole: Counts::default() }
-    }
 }
 
 impl Locks {

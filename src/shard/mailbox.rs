@@ -42,6 +42,16 @@ pub enum Message {
     MonitorGone(u64),
 }
 
+/// Whether a message wakes a shard that sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    Always,
+    /// If something there waits for the end of a transaction.
+    IfWaiting,
+    /// Others will follow, of which the last wakes it.
+    Never,
+}
+
 /// Output for a session of another shard.
 pub struct Feed {
     pub session_id: u64,
@@ -57,6 +67,8 @@ pub struct Mailbox {
     bells: Arc<[Bell]>,
     /// Shards that got messages since the bells were rung last, one bit each.
     to_ring: Vec<u64>,
+    /// Of these, the ones that are to be woken only if they wait for anything.
+    to_ring_if_waiting: Vec<u64>,
     /// Shards whose ring was full.
     backlogged: usize,
 }
@@ -76,6 +88,7 @@ pub fn mesh(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
             incoming: (0..shards).map(|_| None).collect(),
             bells: bells.clone(),
             to_ring: vec![0; shards.div_ceil(64)],
+            to_ring_if_waiting: vec![0; shards.div_ceil(64)],
             backlogged: 0,
         })
         .collect();
@@ -90,8 +103,14 @@ pub fn mesh(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
 }
 
 impl Mailbox {
-    /// Puts a message for another shard; it is seen at once by a shard that is awake.
-    pub fn send(&mut self, to: usize, message: Message) {
+    /// Puts a message for another shard; it is seen at once by a shard that is awake, and wakes one that
+    /// sleeps as `wake` says.
+    pub fn send(&mut self, to: usize, message: Message, wake: Wake) {
+        match wake {
+            Wake::Always => self.wake(to),
+            Wake::IfWaiting => self.to_ring_if_waiting[to / 64] |= 1 << (to % 64),
+            Wake::Never => {}
+        }
         let Some(outgoing) = self.outgoing[to].as_mut() else {
             debug_assert!(false, "no ring from a shard to itself");
             return;
@@ -104,6 +123,10 @@ impl Mailbox {
         } else {
             outgoing.waiting.push_back(message);
         }
+    }
+
+    /// Wakes a shard at the next [`Mailbox::flush`].
+    pub fn wake(&mut self, to: usize) {
         self.to_ring[to / 64] |= 1 << (to % 64);
     }
 
@@ -112,10 +135,17 @@ impl Mailbox {
         if self.backlogged > 0 {
             self.retry();
         }
-        if self.to_ring.iter().all(|&word| word == 0) {
+        if self.to_ring.iter().chain(&self.to_ring_if_waiting).all(|&word| word == 0) {
             return;
         }
         bell::before_ringing();
+        for (position, word) in self.to_ring_if_waiting.iter_mut().enumerate() {
+            let mut rest = std::mem::take(word);
+            while rest != 0 {
+                self.bells[position * 64 + rest.trailing_zeros() as usize].ring_if_waiting();
+                rest &= rest - 1;
+            }
+        }
         for (position, word) in self.to_ring.iter_mut().enumerate() {
             let mut rest = std::mem::take(word);
             while rest != 0 {

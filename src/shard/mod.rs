@@ -23,7 +23,7 @@ use crate::metrics::latency::LatencyMonitor;
 use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
-use crate::session::Sessions;
+use crate::session::{Sessions, WatchedKey};
 
 pub use node::Node;
 pub use report::Report;
@@ -55,6 +55,8 @@ pub struct Shard {
     pub feeds: Vec<(usize, mailbox::Feed)>,
     /// Ids of sessions that are no monitors any more: every shard is to forget them.
     pub monitors_gone: Vec<u64>,
+    /// Keys that sessions watch no more: their shards are to be told.
+    pub unwatched: Vec<WatchedKey>,
     /// DEBUG PAUSE-CRON: the periodic work rests.
     pub cron_paused: bool,
 }
@@ -92,6 +94,7 @@ impl Shard {
             monitors: Vec::new(),
             feeds: Vec::new(),
             monitors_gone: Vec::new(),
+            unwatched: Vec::new(),
             cron_paused: false,
             node,
             config,

@@ -44,8 +44,9 @@ impl TransactionId {
         TransactionId((self.0 + 1) | 1)
     }
 
-    pub fn is_some(self) -> bool {
-        self.0 != 0
+    /// The shard of the coordinator.
+    pub fn shard(self) -> usize {
+        (self.0 as usize & ((1 << Self::TIME_SHIFT) - 1)) >> 1
     }
 }
 
@@ -104,6 +105,11 @@ impl<W> Queue<W> {
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Whether anything here waits for the end of a transaction.
+    pub fn has_waiting(&self) -> bool {
+        self.waiting > 0
     }
 
     pub fn len(&self) -> usize {

@@ -118,7 +118,10 @@ impl Shard {
     }
 
     /// A connection has ended.
-    pub fn session_ended(&mut self, session: &Session) {
+    pub fn session_ended(&mut self, session: &mut Session) {
+        if let Some(transaction) = session.transaction.take() {
+            self.unwatched.extend(transaction.watched);
+        }
         self.paused.retain(|token| *token != session.token);
         if session.monitor {
             self.monitors_gone.push(session.id);

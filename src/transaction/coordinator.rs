@@ -20,6 +20,7 @@
 
 use ahash::HashMap;
 
+use crate::runtime::latch::Latch;
 use crate::shard::queue::TransactionId;
 
 /// Clock ticks are counted in units of this many (as a power of two): fine enough to tell transactions
@@ -37,10 +38,11 @@ pub enum Participation {
 }
 
 /// What is to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Action {
-    /// The share `batch` to its shard; `run_when_granted`: it need not ask again.
-    Schedule { shard: usize, batch: u32, id: TransactionId, run_when_granted: bool },
+    /// The share `batch` to its shard; `run_when_granted`: it need not ask again. Of the answers of other
+    /// shards, to this and to [`Action::Go`], the last one counted by `latch` is to wake this one.
+    Schedule { shard: usize, batch: u32, id: TransactionId, run_when_granted: bool, latch: Latch },
     /// Run what was scheduled and let go.
     Go { shard: usize, id: TransactionId },
     /// Let go.
@@ -49,6 +51,8 @@ pub enum Action {
     Abort { shard: usize, id: TransactionId },
     /// All is done: the replies in this batch count.
     Complete { batch: u32 },
+    /// All batches of a transaction have been completed.
+    Finished { owner: u32 },
     /// All locks are held: the hops can begin.
     Ready { owner: u32, id: TransactionId },
 }
@@ -73,6 +77,7 @@ struct Share {
 }
 
 struct Transaction {
+    latch: Latch,
     shares: Vec<Share>,
     /// The caller's number for it, for [`Action::Ready`].
     owner: u32,
@@ -98,7 +103,7 @@ pub struct Coordinator {
     time: u64,
     clock: fn() -> u64,
     under_way: HashMap<TransactionId, Transaction>,
-    spare: Vec<Vec<Share>>,
+    spare: Vec<(Vec<Share>, Latch)>,
     /// Transactions that were refused and began again.
     retries: u64,
 }
@@ -134,7 +139,7 @@ impl Coordinator {
         shares: impl Iterator<Item = (usize, u32, Participation)>,
         actions: &mut Vec<Action>,
     ) {
-        let mut list = self.spare.pop().unwrap_or_default();
+        let (mut list, latch) = self.spare.pop().unwrap_or_default();
         list.extend(shares.map(|(shard, batch, participation)| Share {
             shard: shard as u16,
             batch,
@@ -144,7 +149,7 @@ impl Coordinator {
         }));
         let phase = Phase::Locking { last_is_unsent: false };
         let ungranted = list.len();
-        self.start(Transaction { shares: list, owner, ungranted, phase }, actions);
+        self.start(Transaction { latch, shares: list, owner, ungranted, phase }, actions);
     }
 
     fn start(&mut self, mut transaction: Transaction, actions: &mut Vec<Action>) {
@@ -155,14 +160,16 @@ impl Coordinator {
         let held = shares.iter().any(|share| share.participation == Participation::Held);
         let last_is_unsent = !held && shares.len() == 2 && shares.iter().any(|share| share.shard == own);
         transaction.phase = Phase::Locking { last_is_unsent };
+        let others = shares.iter().filter(|share| share.shard != own).count() as u32;
+        transaction.latch.expect(others);
         for share in shares.iter_mut() {
             if last_is_unsent && share.shard != own {
                 continue;
             }
             share.state = State::Asked;
             let (shard, batch) = (share.shard as usize, share.batch);
-            let run_when_granted = false;
-            actions.push(Action::Schedule { shard, batch, id, run_when_granted });
+            let latch = transaction.latch.clone();
+            actions.push(Action::Schedule { shard, batch, id, run_when_granted: false, latch });
         }
         self.under_way.insert(id, transaction);
     }
@@ -183,7 +190,8 @@ impl Coordinator {
                 if let Some(last) = transaction.shares.iter_mut().find(|share| share.shard != own) {
                     last.state = State::Asked;
                     let (shard, batch) = (last.shard as usize, last.batch);
-                    actions.push(Action::Schedule { shard, batch, id, run_when_granted: true });
+                    let latch = transaction.latch.clone();
+                    actions.push(Action::Schedule { shard, batch, id, run_when_granted: true, latch });
                 }
             }
             Phase::Locking { .. } if transaction.ungranted == 0 => self.run(id, actions),
@@ -196,6 +204,9 @@ impl Coordinator {
     fn run(&mut self, id: TransactionId, actions: &mut Vec<Action>) {
         let Some(transaction) = self.under_way.get_mut(&id) else { return };
         transaction.phase = Phase::Running;
+        let own = self.shard as u16;
+        let to_run = |share: &&Share| share.state == State::Granted && share.shard != own;
+        transaction.latch.expect(transaction.shares.iter().filter(to_run).count() as u32);
         let mut held = false;
         for share in &transaction.shares {
             let shard = share.shard as usize;
@@ -268,6 +279,7 @@ impl Coordinator {
             Phase::Running => {
                 actions
                     .extend(transaction.shares.iter().map(|share| Action::Complete { batch: share.batch }));
+                actions.push(Action::Finished { owner: transaction.owner });
                 self.forget(id);
             }
             Phase::Aborting => {
@@ -294,7 +306,7 @@ impl Coordinator {
     fn forget(&mut self, id: TransactionId) {
         if let Some(mut transaction) = self.under_way.remove(&id) {
             transaction.shares.clear();
-            self.spare.push(transaction.shares);
+            self.spare.push((transaction.shares, transaction.latch));
         }
     }
 }

@@ -242,6 +242,14 @@ impl Client {
         }
     }
 
+    /// Our end of the connection, as the server's CLIENT LIST has it in `addr`.
+    pub fn local_address(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().map_or("none".into(), |address| address.to_string()),
+            Stream::Unix(_) => "a unix socket".into(),
+        }
+    }
+
     fn peer(&self) -> String {
         match &self.stream {
             Stream::Tcp(stream) => stream.peer_addr().map_or("a lost peer".into(), |peer| peer.to_string()),

@@ -10,8 +10,10 @@
 //!
 //! A script begins with an empty store and a fresh connection. A line that starts with `>` is a
 //! command, written as for redis-cli (`"a\x00b"`, `'a b'`); the lines under it, up to an empty line or
-//! the next `>`, `@` or `#`, are its reply. `(no reply)` means that none comes (the next `@read` may
-//! fetch it), `(closed)` that the server closes the connection.
+//! the next `>`, `@` or `#`, are its reply. `(no reply)` means that none comes for a while, `(blocked)`
+//! that the server says of this client that it waits (`flags=b` of CLIENT LIST, which a connection of
+//! the runner's own asks for) and has sent it nothing: the next step may count on that. A later `@read`
+//! fetches the reply of either. `(closed)` means that the server closes the connection.
 //!
 //! Steps other than commands:
 //! - `@client NAME` goes on with another connection, opened when it is first named.
@@ -29,6 +31,8 @@
 //! - `@scan`: the command is repeated with `${cursor}` from 0 until the cursor is 0 again; the reply
 //!   is the sorted array of all elements that came, each once.
 //! - `@wait MILLISECONDS`: the command is repeated until it has this reply, at most so long.
+//! - `@takes MINIMUM MAXIMUM`: the reply comes so many milliseconds after the step began, no sooner
+//!   and no later.
 //! - `@differs redis-7.0 "reason"`: the reference answers otherwise and its reply is not compared.
 //!
 //! At the top of a script:
@@ -40,6 +44,7 @@
 //! without `@match` and `@differs`. Read what was recorded: it is a claim about Redis, and 7.2 counts.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,6 +53,9 @@ use super::server::{Server, Variant};
 
 /// How long the absence of a reply is observed.
 const SILENCE: Duration = Duration::from_millis(120);
+
+/// How long a reply, or a client's blocking, is waited for.
+const REPLY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many differences of one script are shown.
 const DIFFERENCES_PER_SCRIPT_MAX: usize = 8;
@@ -81,6 +89,7 @@ struct Step {
     scan: bool,
     contains: bool,
     wait: Option<Duration>,
+    takes: Option<RangeInclusive<u128>>,
     differs: Option<String>,
     variable: Option<(String, Option<String>)>,
 }
@@ -143,6 +152,7 @@ struct Pending {
     scan: bool,
     contains: bool,
     wait: Option<Duration>,
+    takes: Option<RangeInclusive<u128>>,
     differs: Option<String>,
     variable: Option<(String, Option<String>)>,
 }
@@ -217,6 +227,7 @@ impl Script {
             scan: taken.scan,
             contains: taken.contains,
             wait: taken.wait,
+            takes: taken.takes,
             differs: taken.differs,
             variable: taken.variable,
         }));
@@ -319,6 +330,10 @@ impl Pending {
             "scan" => self.scan = true,
             "contains" => self.contains = true,
             "wait" => self.wait = rest.parse().ok().map(Duration::from_millis),
+            "takes" => match rest.split_once(' ').map(|(from, to)| (from.parse(), to.parse())) {
+                Some((Ok(from), Ok(to))) => self.takes = Some(from..=to),
+                _ => return false,
+            },
             "differs" => self.differs = Some(rest.into()),
             "let" => {
                 let (name, label) =
@@ -341,13 +356,15 @@ struct Session<'a> {
     server: &'a Server,
     clients: HashMap<String, Client>,
     current: String,
+    /// Asks the server about the others, once a script wants to know.
+    observer: Option<Client>,
     variables: HashMap<String, String>,
 }
 
 impl<'a> Session<'a> {
     fn new(server: &'a Server) -> Self {
         let clients = HashMap::from([("one".to_string(), server.client())]);
-        Session { server, clients, current: "one".into(), variables: HashMap::new() }
+        Session { server, clients, current: "one".into(), observer: None, variables: HashMap::new() }
     }
 
     fn client(&mut self) -> &mut Client {
@@ -389,7 +406,9 @@ impl<'a> Session<'a> {
         }
         let deadline = step.wait.map(|limit| Instant::now() + limit);
         loop {
+            let began = Instant::now();
             let (lines, reply) = if step.scan { self.scan(step) } else { self.ask(step, &expected, renew) };
+            let taken = began.elapsed().as_millis();
             if let (Some((name, label)), Some(reply)) = (&step.variable, &reply) {
                 let value = extract(&reply.text(), label.as_deref());
                 self.variables.insert(name.clone(), value);
@@ -406,7 +425,13 @@ impl<'a> Session<'a> {
             let matches =
                 missing.as_ref().map_or_else(|| same(&lines, &expected, step.pattern), Vec::is_empty);
             if differs_here || matches {
-                return Ok(());
+                return match &step.takes {
+                    Some(takes) if !takes.contains(&taken) => {
+                        let text = format!("    the right reply, but after {taken} ms\n");
+                        Err(Difference { text, fatal: false })
+                    }
+                    _ => Ok(()),
+                };
             }
             if deadline.is_some_and(|deadline| Instant::now() < deadline) {
                 std::thread::sleep(Duration::from_millis(2));
@@ -421,7 +446,7 @@ impl<'a> Session<'a> {
             let text = format!("    expected\n{}    got\n{}", show(&expected), show(&lines));
             let lost =
                 lines.last().is_some_and(|line| line.starts_with("(closed") || line.starts_with("(no reply"));
-            let unasked = expected.last().is_some_and(|line| line == "(no reply)");
+            let unasked = expected.last().is_some_and(|line| line == "(no reply)" || line == "(blocked)");
             return Err(Difference { text, fatal: lost || unasked });
         }
     }
@@ -470,26 +495,62 @@ impl<'a> Session<'a> {
             }
             _ => {}
         }
+        if expected.last().is_some_and(|line| line == "(blocked)") {
+            return self.wait_until_blocked();
+        }
         let limit = if silence_expected || renew {
             SILENCE.max(Duration::from_millis(if renew { 400 } else { 0 }))
         } else {
-            Duration::from_secs(10)
+            REPLY_LIMIT
         };
         match self.client().read_within(limit) {
             Ok(reply) => {
                 let reply = if step.unordered { reply.sorted() } else { reply };
                 (reply.render(), Some(reply))
             }
+            Err(ReadError::TimedOut) if renew && self.is_blocked() => (vec!["(blocked)".into()], None),
             Err(error) => (vec![describe(&error)], None),
         }
+    }
+
+    /// Waits until the present client is blocked; a reply that comes instead is the outcome.
+    fn wait_until_blocked(&mut self) -> (Vec<String>, Option<Reply>) {
+        let deadline = Instant::now() + REPLY_LIMIT;
+        loop {
+            let blocked = self.is_blocked();
+            match self.client().read_within(Duration::from_millis(1)) {
+                Ok(reply) => return (reply.render(), Some(reply)),
+                Err(ReadError::TimedOut) if blocked => return (vec!["(blocked)".into()], None),
+                Err(ReadError::TimedOut) if Instant::now() < deadline => {}
+                Err(error) => return (vec![describe(&error)], None),
+            }
+        }
+    }
+
+    /// Whether the server lists the present client as blocked.
+    fn is_blocked(&mut self) -> bool {
+        let address = format!("addr={}", self.client().local_address());
+        let server = self.server;
+        let observer = self.observer.get_or_insert_with(|| server.client());
+        let _ = observer.send(&encode(&["CLIENT", "LIST"]));
+        let Ok(reply) = observer.read_within(SILENCE) else {
+            // CLIENT PAUSE holds this question back, too: it is asked anew on another connection.
+            self.observer = None;
+            return false;
+        };
+        let list = reply.text();
+        let line = list.lines().find(|line| line.split(' ').any(|field| field == address));
+        let flags = line.and_then(|line| line.split(' ').find_map(|field| field.strip_prefix("flags=")));
+        flags.is_some_and(|flags| flags.contains('b'))
     }
 
     /// The replies to raw bytes: as many lines as are expected, or until nothing more comes.
     fn read_all(&mut self, expected: &[String], renew: bool) -> Vec<String> {
         let mut lines = Vec::new();
+        let silence_expected = expected.first().is_some_and(|line| line == "(no reply)");
         loop {
-            let enough = !renew && lines.len() >= expected.len();
-            match self.client().read_within(if enough || renew { SILENCE } else { Duration::from_secs(10) }) {
+            let enough = !renew && (silence_expected || lines.len() >= expected.len());
+            match self.client().read_within(if enough || renew { SILENCE } else { REPLY_LIMIT }) {
                 Ok(reply) => lines.extend(reply.render()),
                 Err(ReadError::TimedOut) if !lines.is_empty() => return lines,
                 Err(error) => {

@@ -125,6 +125,22 @@ impl Server {
         self.child.id()
     }
 
+    /// What every thread of the server is at: its name, its state, and what it sleeps in.
+    fn threads(&self) -> Vec<String> {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return Vec::new() };
+        let describe = |task: PathBuf| {
+            let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+            let status = read("status");
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                line.map_or("", str::trim).to_string()
+            };
+            let switches = field("voluntary_ctxt_switches:");
+            format!("{} {} in {}, slept {switches} times", field("Name:"), field("State:"), read("wchan"))
+        };
+        tasks.flatten().map(|task| describe(task.path())).collect()
+    }
+
     /// The resident set in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -149,6 +165,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("threads of {} (port {}):", self.name, self.port);
+            self.threads().iter().for_each(|thread| println!("  {thread}"));
+        }
         // It may have ended on its own, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
