@@ -99,7 +99,9 @@ pub(super) fn zadd(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 pub(super) fn zincrby(data: &mut Data<'_>) -> Result<(), CommandError> {
-    add(data, &Options { increment: true, ..Options::default() }, 2)
+    // The words that are options of ZADD are none here, and no increments either.
+    let (options, first) = Options::parse(&data.args)?;
+    add(data, &Options { increment: true, ..options }, first)
 }
 
 /// Adds the pairs of score and member from argument `first` on.

@@ -23,6 +23,7 @@ use crate::keyspace::{Expiry, Key, Keyspace};
 use crate::resp::{Args, Reply, number};
 use crate::transaction::{Plan, Work};
 use crate::types::SortedSet;
+use crate::types::sorted_set::Limits;
 
 type Element<'e> = (&'e [u8], f64);
 
@@ -313,7 +314,7 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
     }
     sort(&mut elements);
     // Built before it is stored: the destination may be one of the inputs.
-    let set = set_of(elements.into_iter(), config);
+    let set = set_of(elements.iter().copied(), config);
     store(data, set);
     Ok(())
 }
@@ -327,9 +328,12 @@ fn write_result(elements: &mut [Element<'_>], form: Form, options: &Options, rep
     }
 }
 
-/// A sorted set of these elements.
-pub(super) fn set_of<'e>(elements: impl Iterator<Item = Element<'e>>, config: &Config) -> SortedSet {
+/// A sorted set of these elements, which is large at once if it would become large.
+fn set_of<'e>(elements: impl Iterator<Item = Element<'e>> + Clone, config: &Config) -> SortedSet {
     let limits = limits(config);
+    let outgrows = elements.clone().nth(limits.entries).is_some()
+        || elements.clone().any(|(member, _)| member.len() > limits.member_bytes);
+    let limits = if outgrows { Limits { entries: 0, ..limits } } else { limits };
     let mut set = SortedSet::new();
     elements.for_each(|(member, score)| {
         set.insert(member, score, limits);
@@ -356,20 +360,11 @@ fn fetch(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 /// Stores the elements that were handed on under argument 1.
-pub(super) fn store_elements(data: &mut Data<'_>) -> Result<(), CommandError> {
+fn store_elements(data: &mut Data<'_>) -> Result<(), CommandError> {
     let elements = Flat::of_moved(data.moved.take());
     let set = set_of(elements.iter(), data.config);
     store(data, set);
     Ok(())
-}
-
-/// Has the destination's shard store what the last step handed on; that is step 1.
-pub(super) fn push_store(plan: &mut Plan<'_>) {
-    let moved = plan.results.first_mut().and_then(|result| result.moved.take());
-    plan.push(plan.shard_of(1), 1);
-    if let Some(work) = plan.work.last_mut() {
-        work.moved = moved;
-    }
 }
 
 /// Answers what the destination's shard did.

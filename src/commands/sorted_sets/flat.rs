@@ -21,7 +21,7 @@ impl Flat {
         self.0.extend_from_slice(member);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> + Clone {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             let (score, after) = rest.split_first_chunk()?;

@@ -184,7 +184,7 @@ pub const COMMANDS: &[Command] = &[
         -5,
         Run::Hops {
             whole: range::zrangestore,
-            steps: &[range::fetch_range, combine::store_elements],
+            steps: &[range::fetch_range, range::store_range],
             plan: range::zrangestore_plan,
         },
     )

@@ -8,12 +8,12 @@ use std::ops::Range;
 use super::super::Data;
 use super::combine;
 use super::flat::Flat;
-use super::{parse_member_bound, parse_score_bound, write_elements};
+use super::{limits, parse_member_bound, parse_score_bound, write_elements};
 use crate::error::CommandError;
 use crate::resp::Args;
 use crate::transaction::Plan;
 use crate::types::SortedSet;
-use crate::types::sorted_set::{MemberBound, ScoreBound};
+use crate::types::sorted_set::{Limits, MemberBound, ScoreBound};
 
 /// What the ends of a range are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,10 +200,18 @@ fn with_range<T>(
 }
 
 pub(super) fn zrangestore(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let config = data.config;
-    let set = with_range(data, |elements| combine::set_of(elements, config))?;
+    let limits = limits(data.config);
+    let set = with_range(data, |elements| set_of(elements, limits))?;
     combine::store(data, set);
     Ok(())
+}
+
+fn set_of<'e>(elements: impl Iterator<Item = (&'e [u8], f64)>, limits: Limits) -> SortedSet {
+    let mut set = SortedSet::new();
+    elements.for_each(|(member, score)| {
+        set.insert(member, score, limits);
+    });
+    set
 }
 
 /// Hands the elements on.
@@ -214,13 +222,27 @@ pub(super) fn fetch_range(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Stores the elements that were handed on.
+pub(super) fn store_range(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let elements = Flat::of_moved(data.moved.take());
+    let set = set_of(elements.iter(), limits(data.config));
+    combine::store(data, set);
+    Ok(())
+}
+
 pub(super) fn zrangestore_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
     if plan.reply_error() {
         return Ok(());
     }
     match plan.hop {
         0 => plan.push(plan.shard_of(2), 0),
-        1 => combine::push_store(plan),
+        1 => {
+            let moved = plan.results.first_mut().and_then(|result| result.moved.take());
+            plan.push(plan.shard_of(1), 1);
+            if let Some(work) = plan.work.last_mut() {
+                work.moved = moved;
+            }
+        }
         _ => combine::write_stored(plan),
     }
     Ok(())
