@@ -27,6 +27,10 @@ pub enum CommandError {
     NanOrInfinity,
     /// An offset below zero, or a bit or byte offset too large.
     OffsetOutOfRange,
+    /// No element has this index.
+    IndexOutOfRange,
+    /// An element that is too long for a list.
+    ElementTooLarge,
     /// The key does not exist, where the command needs it to.
     NoSuchKey,
     /// SELECT, SWAPDB, COPY or MOVE with a database number that does not exist.
@@ -105,6 +109,8 @@ impl CommandError {
             DecrementOverflow => "ERR decrement would overflow",
             NanOrInfinity => "ERR increment would produce NaN or Infinity",
             OffsetOutOfRange => "ERR offset is out of range",
+            IndexOutOfRange => "ERR index out of range",
+            ElementTooLarge => "ERR Element too large",
             NoSuchKey => "ERR no such key",
             DatabaseOutOfRange => "ERR DB index is out of range",
             SameObject => "ERR source and destination objects are the same",

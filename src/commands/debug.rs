@@ -17,6 +17,7 @@ use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
 use crate::types::Object;
+use crate::types::packed::Item;
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, Run::Gather { check, part, merge })
     .group(Group::Server)
@@ -348,8 +349,7 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
     match (entry.string(), entry.object()) {
         (Some(string), _) => serialized_string_bytes(string),
         (None, Some(Object::List(list))) => {
-            let elements = list.iter().map(|element| serialized_string_bytes(StringRef::Bytes(element)));
-            length_bytes(list.len()) + elements.sum::<usize>()
+            length_bytes(list.len()) + list.iter().map(serialized_item_bytes).sum::<usize>()
         }
         (None, Some(Object::SortedSet(set))) => {
             let members = set
@@ -368,6 +368,13 @@ fn serialized_string_bytes(value: StringRef<'_>) -> usize {
         StringRef::Int(-0x8000..0x8000) => 3,
         StringRef::Int(-0x8000_0000..0x8000_0000) => 5,
         value => length_bytes(value.len()) + value.len(),
+    }
+}
+
+fn serialized_item_bytes(item: Item<'_>) -> usize {
+    match item {
+        Item::Int(number) => serialized_string_bytes(StringRef::Int(number)),
+        _ => length_bytes(item.len()) + item.len(),
     }
 }
 
@@ -439,7 +446,7 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
         mix(digest, &value.to_vec());
     }
     match entry.object() {
-        Some(Object::List(list)) => list.iter().for_each(|element| mix(digest, element)),
+        Some(Object::List(list)) => list.iter().for_each(|element| mix(digest, &element.to_vec())),
         Some(Object::SortedSet(set)) => set.iter(0..set.len()).for_each(|(member, score)| {
             let mut element = Sum::default();
             mix(&mut element, member);

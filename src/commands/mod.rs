@@ -25,6 +25,8 @@ pub mod keys;
 pub mod keyspec;
 pub mod latency;
 pub mod lcs;
+pub mod list_moves;
+pub mod lists;
 #[cfg(test)]
 mod reference_tests;
 pub mod memory;
@@ -39,7 +41,6 @@ mod table;
 pub mod testing;
 pub mod transactions;
 
-use crate::config::Config;
 use crate::error::CommandError;
 use crate::keyspace::{Database, Key, Keyspace, Moved};
 use crate::resp::{Args, Reply};
@@ -58,6 +59,8 @@ pub const FAMILIES: &[&[Command]] = &[
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,
+    lists::COMMANDS,
+    list_moves::COMMANDS,
     sorted_sets::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
@@ -94,8 +97,6 @@ pub struct Data<'a> {
     pub moved: Option<Moved>,
     /// The longest string that may come to be (`proto-max-bulk-len`), in bytes.
     pub string_bytes_max: usize,
-    /// The limits of what is kept in a compact form, among others.
-    pub config: &'a Config,
 }
 
 /// A command on the session or the server: runs on the shard of the connection.
@@ -344,6 +345,7 @@ fn never(_: &mut Data<'_>) -> Result<(), CommandError> {
 pub enum Group {
     Generic,
     String,
+    List,
     SortedSet,
     Connection,
     Server,
@@ -356,6 +358,7 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::List => "list",
             Group::SortedSet => "sorted_set",
             Group::Connection => "connection",
             Group::Server => "server",
@@ -562,6 +565,12 @@ impl KeySpec {
     /// Keys at argument `first` up to `last` (relative to `first`, or from the end) with a `step`.
     pub const fn range(first: u16, last: i16, step: u16, flags: u16) -> Self {
         KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, flags, notes: "" }
+    }
+
+    /// Keys whose number stands before them, at argument `count`.
+    pub const fn counted(count: u16, flags: u16) -> Self {
+        let find = Find::Count { count: 0, first: 1, step: 1 };
+        KeySpec { begin: Begin::Index(count), find, flags, notes: "" }
     }
 
     pub const fn notes(self, notes: &'static str) -> Self {

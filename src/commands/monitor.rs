@@ -15,6 +15,9 @@ pub const COMMANDS: &[Command] =
 
 /// A client that monitors already is told nothing more.
 fn check(here: &mut Here<'_>) -> Result<Next, CommandError> {
+    if here.session().in_exec {
+        return Err(CommandError::text("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     Ok(if here.session().monitor { Next::Answered } else { Next::Gather })
 }
 

@@ -1,7 +1,6 @@
 //! Runs command lines against fresh keyspaces, for the tests of the commands.
 
 use super::{Command, CommandTable, Data, Merge, Run, Split, keyspec};
-use crate::config::Config;
 use crate::error::CommandError;
 use crate::keyspace::{Keyspace, KeyspaceOptions, Moved};
 use crate::resp::{Args, Reply, Span};
@@ -36,7 +35,6 @@ pub struct Harness {
     pub database: usize,
     pub string_bytes_max: usize,
     pub resp3: bool,
-    pub config: Config,
     table: CommandTable,
     route: Route,
 }
@@ -69,7 +67,6 @@ impl Harness {
             database: 0,
             string_bytes_max: 512 * 1024 * 1024,
             resp3: false,
-            config: Config::default(),
             table: CommandTable::new(),
             route,
         }
@@ -165,9 +162,8 @@ impl Harness {
             let reply = Reply::new(out, self.resp3);
             let (database, string_bytes_max) = (self.database, self.string_bytes_max);
             let key_slot = NO_KEY;
-            let config = &self.config;
             let mut data =
-                Data { keyspace, database, args, key_hash, key_slot, reply, moved, string_bytes_max, config };
+                Data { keyspace, database, args, key_hash, key_slot, reply, moved, string_bytes_max };
             function(&mut data)?;
             Ok(data.moved)
         })

@@ -454,7 +454,7 @@ directives! {
         "hash-max-listpack-value" ["hash-max-ziplist-value"] hash_max_listpack_value: u64 = 64;
             memory(0, i64::MAX as i128), Live, NotYet, "Longest field or value of a compact hash.";
         "list-max-listpack-size" ["list-max-ziplist-size"] list_max_listpack_size: i32 = -2;
-            integer(i32::MIN as i128, i32::MAX as i128), Live, NotYet,
+            integer(i32::MIN as i128, i32::MAX as i128), Live, InEffect,
             "Entries in a node of a list, or -1 to -5 for 4 to 64 KiB.";
         "list-compress-depth" [] list_compress_depth: u32 = 0;
             NATURAL, Live, NotYet,

@@ -143,6 +143,7 @@ impl Dispatcher {
             return self.finish_reply(token, &mut coordination, &reply, out);
         }
         let mut reply = Vec::new();
+        self.shard.sessions.current(token).in_exec = true;
         let mut here = Here {
             shard: &mut self.shard,
             table: &self.table,
@@ -150,7 +151,9 @@ impl Dispatcher {
             args: coordination.args.args(),
             reply: Reply::new(&mut reply, resp3),
         };
-        match check(&mut here) {
+        let checked = check(&mut here);
+        self.shard.sessions.current(token).in_exec = false;
+        match checked {
             Ok(Next::Gather) => {
                 self.gather_for(token, client_id, coordination);
                 false

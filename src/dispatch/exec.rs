@@ -224,7 +224,10 @@ impl Dispatcher {
             },
             TransactionAction::Exec => match self.exec(token, call.command, started) {
                 Ok(exec) => return self.start_exec(token, exec, out),
-                Err(error) => Err(error),
+                Err(error) => {
+                    self.show_exec(token, call.command);
+                    Err(error)
+                }
             },
         };
         let mark = out.len();
@@ -646,7 +649,7 @@ impl Dispatcher {
         let session = self.shard.sessions.get(token);
         let resp3 = session.is_some_and(|session| session.resp3);
         Reply::new(out, resp3).null_array();
-        self.end_exec(&mut exec);
+        self.end_exec(token, &mut exec);
     }
 
     /// Runs segments, until one has to be waited for (`false`) or all is done.
@@ -753,16 +756,21 @@ impl Dispatcher {
     }
 
     fn finish_exec(&mut self, token: Token, mut exec: Box<Exec>, out: &mut Vec<u8>) {
-        if !self.shard.monitors.is_empty() {
-            let command = self.table.get(CommandId(exec.command));
-            self.feed_monitors(token, command, &Args::new(b"EXEC", &[Span::new(0, 4)], &mut []));
-        }
         Reply::new(out, false).array(exec.burst.frames.len());
         out.extend_from_slice(&exec.replies);
-        self.end_exec(&mut exec);
+        self.end_exec(token, &mut exec);
     }
 
-    fn end_exec(&mut self, exec: &mut Exec) {
+    /// Monitors see EXEC after the commands that it ran.
+    fn show_exec(&mut self, token: Token, command: u16) {
+        if !self.shard.monitors.is_empty() {
+            let command = self.table.get(CommandId(command));
+            self.feed_monitors(token, command, &Args::new(b"EXEC", &[Span::new(0, 4)], &mut []));
+        }
+    }
+
+    fn end_exec(&mut self, token: Token, exec: &mut Exec) {
+        self.show_exec(token, exec.command);
         self.shard.unwatched.append(&mut exec.watched);
         if let Some(id) = exec.transaction {
             self.coordinator.conclude(id, &mut self.actions);

@@ -232,7 +232,6 @@ impl Dispatcher {
                 reply: Reply::new(out, resp3),
                 moved: None,
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
-                config: &shard.config,
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);

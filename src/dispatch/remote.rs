@@ -134,7 +134,6 @@ impl Dispatcher {
             reply: Reply::new(replies, header.resp3),
             moved,
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
-            config: &self.shard.config,
         };
         let result = function(&mut data);
         let moved = data.moved.take();

@@ -41,6 +41,7 @@ pub use table::SCAN_CURSOR_BITS;
 
 pub use crate::types::{Encoding, Kind};
 
+use crate::types::Limits;
 use ahash::RandomState;
 use database::Context;
 use eviction::Pool;
@@ -85,6 +86,8 @@ pub struct Keyspace {
     hasher: RandomState,
     slots: Option<(u16, u16)>,
     context: Context,
+    /// What commands hand to the structures that they change.
+    pub limits: Limits,
     /// Candidates for eviction.
     pool: Pool,
     /// The database with which the last step began.
@@ -101,6 +104,7 @@ impl Keyspace {
             hasher,
             slots,
             context,
+            limits: Limits::default(),
             pool: Pool::default(),
             step_first: 0,
         }

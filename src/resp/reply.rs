@@ -67,6 +67,16 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// A bulk string that lies in two parts.
+    #[inline]
+    pub fn bulk_joined(&mut self, first: &[u8], second: &[u8]) {
+        self.header(b'$', (first.len() + second.len()) as i64);
+        self.out.reserve(first.len() + second.len() + 2);
+        self.out.extend_from_slice(first);
+        self.out.extend_from_slice(second);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// A bulk string that holds the decimal text of `value`.
     #[inline]
     pub fn bulk_integer(&mut self, value: i64) {

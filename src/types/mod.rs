@@ -8,11 +8,30 @@
 pub mod hash_index;
 pub mod list;
 pub mod long_double;
+pub mod packed;
 pub mod score;
 pub mod sorted_set;
 
 pub use list::List;
 pub use sorted_set::SortedSet;
+
+/// What decides how values are represented, as the configuration says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of a block of a list.
+    pub list: packed::Limit,
+    /// Of a compact sorted set.
+    pub sorted_set: sorted_set::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            list: list::limit_of_setting(-2),
+            sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
+        }
+    }
+}
 
 /// The type of a value, as TYPE names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

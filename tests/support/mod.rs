@@ -1,5 +1,6 @@
 //! What the integration tests share: servers that start on free ports and die with their test, a
-//! small blocking client of both protocols, a seeded generator, and the reader of golden scripts.
+//! small blocking client of both protocols, a seeded generator, the reader of golden scripts, and the judge
+//! of what concurrent clients saw.
 //!
 //! ```text
 //!   golden.rs ─ script ─┐
@@ -16,6 +17,7 @@
 #![allow(dead_code, reason = "each test binary compiles this module and uses its own part of it")]
 
 pub mod client;
+pub mod history;
 pub mod random;
 pub mod reader;
 pub mod script;

@@ -75,7 +75,7 @@ pub struct Script {
 enum Item {
     /// A comment, an empty line or a heading, kept for when the script is written back.
     Text(String),
-    Step(Step),
+    Step(Box<Step>),
 }
 
 struct Step {
@@ -217,7 +217,7 @@ impl Script {
     fn push_step(&mut self, pending: &mut Pending, line_number: usize, line: &str, action: Action) {
         let mut taken = std::mem::take(pending);
         taken.head.push(line.into());
-        self.items.push(Item::Step(Step {
+        let step = Step {
             line_number,
             head: taken.head,
             action,
@@ -230,7 +230,8 @@ impl Script {
             takes: taken.takes,
             differs: taken.differs,
             variable: taken.variable,
-        }));
+        };
+        self.items.push(Item::Step(Box::new(step)));
     }
 
     /// The text of the script, with the replies that it now has.
@@ -251,7 +252,10 @@ impl Script {
     /// The commands that the script runs in lower case: `config` and `config|get` for `CONFIG GET`.
     pub fn commands(&self) -> Vec<String> {
         let line = |item: &Item| match item {
-            Item::Step(Step { action: Action::Command(line), .. }) => Some(line.clone()),
+            Item::Step(step) => match &step.action {
+                Action::Command(line) => Some(line.clone()),
+                _ => None,
+            },
             _ => None,
         };
         let names = |line: String| {

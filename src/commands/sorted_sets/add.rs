@@ -1,7 +1,7 @@
 //! ZADD, ZINCRBY and ZREM.
 
 use super::super::Data;
-use super::{limits, parse_score, write_score};
+use super::{parse_score, write_score};
 use crate::error::CommandError;
 use crate::resp::Args;
 use crate::types::SortedSet;
@@ -111,7 +111,7 @@ fn add(data: &mut Data<'_>, options: &Options, first: usize) -> Result<(), Comma
     for index in (first + 2..data.args.len()).step_by(2) {
         parse_score(data.args.get(index))?;
     }
-    let limits = limits(data.config);
+    let limits = data.keyspace.limits.sorted_set;
     let target = data.first();
     let set = if options.only_if_present {
         target.database.edit(&target.key)?

@@ -16,8 +16,7 @@ use ahash::RandomState;
 
 use super::super::{Command, Data, Run};
 use super::flat::Flat;
-use super::{limits, parse_score, sorted_set, write_elements};
-use crate::config::Config;
+use super::{parse_score, sorted_set, write_elements};
 use crate::error::CommandError;
 use crate::keyspace::{Expiry, Key, Keyspace};
 use crate::resp::{Args, Reply, number};
@@ -300,8 +299,9 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
         target.database.find::<SortedSet>(&target.key)?;
     }
     let options = Options::parse(&data.args, keys.end, keys.len(), form)?;
-    let Data { keyspace, args, reply, database, config, .. } = data;
+    let Data { keyspace, args, reply, database, .. } = data;
     let keyspace: &mut Keyspace = keyspace;
+    let limits = keyspace.limits.sorted_set;
     let keys: Vec<Key<'_>> = keys.map(|position| keyspace.key(args.get(position))).collect();
     let stored = keyspace.database(*database);
     let sources = keys.iter().map(|key| {
@@ -314,7 +314,7 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
     }
     sort(&mut elements);
     // Built before it is stored: the destination may be one of the inputs.
-    let set = set_of(elements.iter().copied(), config);
+    let set = set_of(elements.iter().copied(), limits);
     store(data, set);
     Ok(())
 }
@@ -329,8 +329,7 @@ fn write_result(elements: &mut [Element<'_>], form: Form, options: &Options, rep
 }
 
 /// A sorted set of these elements, which is large at once if it would become large.
-fn set_of<'e>(elements: impl Iterator<Item = Element<'e>> + Clone, config: &Config) -> SortedSet {
-    let limits = limits(config);
+fn set_of<'e>(elements: impl Iterator<Item = Element<'e>> + Clone, limits: Limits) -> SortedSet {
     let outgrows = elements.clone().nth(limits.entries).is_some()
         || elements.clone().any(|(member, _)| member.len() > limits.member_bytes);
     let limits = if outgrows { Limits { entries: 0, ..limits } } else { limits };
@@ -362,7 +361,7 @@ fn fetch(data: &mut Data<'_>) -> Result<(), CommandError> {
 /// Stores the elements that were handed on under argument 1.
 fn store_elements(data: &mut Data<'_>) -> Result<(), CommandError> {
     let elements = Flat::of_moved(data.moved.take());
-    let set = set_of(elements.iter(), data.config);
+    let set = set_of(elements.iter(), data.keyspace.limits.sorted_set);
     store(data, set);
     Ok(())
 }

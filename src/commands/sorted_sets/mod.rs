@@ -17,12 +17,11 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use super::{Begin, Command, DataFunction, Find, Group, KeySpec, Run, category, flag, key_flag};
-use crate::config::Config;
+use super::{Command, DataFunction, Group, KeySpec, Run, category, flag, key_flag};
 use crate::error::CommandError;
 use crate::resp::Reply;
 use crate::types::score::{self, ScoreText};
-use crate::types::sorted_set::{Limits, MemberBound, ScoreBound};
+use crate::types::sorted_set::{MemberBound, ScoreBound};
 
 pub use pop::{End, Shape, pop_first};
 
@@ -30,19 +29,13 @@ const COUNT_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO)];
 const READ_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO | key_flag::ACCESS)];
 const REMOVE_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RW | key_flag::DELETE)];
 const POP_KEY: &[KeySpec] = &[KeySpec::one(1, POPPED)];
-const POP_KEYS: &[KeySpec] = &[counted_keys(1, POPPED)];
-const READ_KEYS: &[KeySpec] = &[counted_keys(1, key_flag::RO | key_flag::ACCESS)];
+const POP_KEYS: &[KeySpec] = &[KeySpec::counted(1, POPPED)];
+const READ_KEYS: &[KeySpec] = &[KeySpec::counted(1, key_flag::RO | key_flag::ACCESS)];
 const STORE_KEYS: &[KeySpec] =
-    &[KeySpec::one(1, key_flag::OW | key_flag::UPDATE), counted_keys(2, key_flag::RO | key_flag::ACCESS)];
+    &[KeySpec::one(1, key_flag::OW | key_flag::UPDATE), KeySpec::counted(2, key_flag::RO | key_flag::ACCESS)];
 const POPPED: u16 = key_flag::RW | key_flag::ACCESS | key_flag::DELETE;
 const READ_FAST: u32 = flag::READONLY | flag::FAST;
 const GROW: u32 = flag::WRITE | flag::DENYOOM;
-
-/// Keys behind their number, which is argument `index`.
-const fn counted_keys(index: u16, flags: u16) -> KeySpec {
-    let find = Find::Count { count: 0, first: 1, step: 1 };
-    KeySpec { begin: Begin::Index(index), find, flags, notes: "" }
-}
 
 const fn sorted_set(name: &'static str, arity: i16, run: Run) -> Command {
     Command::new(name, arity, run).group(Group::SortedSet).categories(category::SORTEDSET)
@@ -285,15 +278,6 @@ pub const COMMANDS: &[Command] = &[
         "destination numkeys key [key ...]",
     ),
 ];
-
-/// Up to where sorted sets stay compact.
-fn limits(config: &Config) -> Limits {
-    let number = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-    Limits {
-        entries: number(config.zset_max_listpack_entries),
-        member_bytes: number(config.zset_max_listpack_value),
-    }
-}
 
 /// A score, or an increment of one.
 fn parse_score(text: &[u8]) -> Result<f64, CommandError> {

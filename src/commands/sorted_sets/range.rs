@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::super::Data;
 use super::combine;
 use super::flat::Flat;
-use super::{limits, parse_member_bound, parse_score_bound, write_elements};
+use super::{parse_member_bound, parse_score_bound, write_elements};
 use crate::error::CommandError;
 use crate::resp::Args;
 use crate::transaction::Plan;
@@ -200,7 +200,7 @@ fn with_range<T>(
 }
 
 pub(super) fn zrangestore(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let limits = limits(data.config);
+    let limits = data.keyspace.limits.sorted_set;
     let set = with_range(data, |elements| set_of(elements, limits))?;
     combine::store(data, set);
     Ok(())
@@ -225,7 +225,7 @@ pub(super) fn fetch_range(data: &mut Data<'_>) -> Result<(), CommandError> {
 /// Stores the elements that were handed on.
 pub(super) fn store_range(data: &mut Data<'_>) -> Result<(), CommandError> {
     let elements = Flat::of_moved(data.moved.take());
-    let set = set_of(elements.iter(), limits(data.config));
+    let set = set_of(elements.iter(), data.keyspace.limits.sorted_set);
     combine::store(data, set);
     Ok(())
 }

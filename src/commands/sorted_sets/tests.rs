@@ -9,11 +9,17 @@ use crate::commands::Data;
 use crate::commands::testing::{Harness, with_args};
 use crate::resp::Reply;
 use crate::shard::batch::NO_KEY;
+use crate::types::sorted_set::Limits;
 
 /// Members of a reply that is an array of bulk strings.
 fn members(reply: &str) -> Vec<String> {
     let words = reply.split("\r\n").filter(|word| !word.starts_with(['*', '$', ':']) && !word.is_empty());
     words.map(str::to_owned).collect()
+}
+
+/// Sets `zset-max-listpack-entries` on all shards.
+fn set_entries(harness: &mut Harness, entries: usize) {
+    harness.keyspaces.iter_mut().for_each(|keyspace| keyspace.limits.sorted_set.entries = entries);
 }
 
 /// Names of keys that several shards share out differently, and some that always share a shard.
@@ -72,7 +78,7 @@ proptest! {
         ];
         for harness in &mut harnesses {
             harness.resp3 = resp3;
-            harness.config.zset_max_listpack_entries = if large { 0 } else { 128 };
+            set_entries(harness, if large { 0 } else { 128 });
         }
         for line in &lines {
             let replies = harnesses.each_mut().map(|harness| harness.show(line));
@@ -124,7 +130,7 @@ fn what_changes_nothing_is_no_change() {
 fn members_are_drawn_with_the_same_chance() {
     let mut harness = Harness::new();
     for entries in [0, 128] {
-        harness.config.zset_max_listpack_entries = entries;
+        set_entries(&mut harness, entries);
         harness.run("DEL z");
         for n in 0..20 {
             harness.run(&format!("ZADD z {n} m{n}"));
@@ -162,7 +168,7 @@ fn members_are_drawn_with_the_same_chance() {
 #[test]
 fn a_large_set_is_scanned_in_steps() {
     let mut harness = Harness::new();
-    harness.config.zset_max_listpack_entries = 0;
+    set_entries(&mut harness, 0);
     for n in 0..3_000 {
         harness.run(&format!("ZADD z {n} m{n}"));
     }
@@ -185,8 +191,7 @@ fn a_large_set_is_scanned_in_steps() {
 #[test]
 fn the_limits_of_the_configuration_hold() {
     let mut harness = Harness::new();
-    harness.config.zset_max_listpack_entries = 2;
-    harness.config.zset_max_listpack_value = 3;
+    harness.keyspaces[0].limits.sorted_set = Limits { entries: 2, member_bytes: 3 };
     let mut encoding = |line: &str| {
         harness.run("DEL z");
         harness.run(line);
@@ -218,7 +223,6 @@ fn the_first_set_that_exists_is_popped_in_any_shape() {
                 reply: Reply::new(&mut out, resp3),
                 moved: None,
                 string_bytes_max: 1 << 29,
-                config: &harness.config,
             };
             let popped = pop_first(&mut data, 1..last, end, count, shape);
             popped.map(|popped| (popped, String::from_utf8(out).unwrap().replace("\r\n", " ")))

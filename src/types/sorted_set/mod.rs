@@ -29,7 +29,7 @@ use packed::Packed;
 use tree::Item;
 
 /// Up to where a set stays packed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Number of elements.
     pub entries: usize,
