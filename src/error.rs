@@ -47,6 +47,34 @@ pub enum CommandError {
     StringTooLong,
     /// A SCAN cursor that is no unsigned integer.
     InvalidCursor,
+    /// The end of a range of scores that is no number.
+    ScoreRange,
+    /// The end of a range of members that does not say whether it is inside.
+    MemberRange,
+    /// Adding to a score would give no number.
+    NanScore,
+    /// ZADD with NX and XX.
+    NxAndXx,
+    /// ZADD with two of GT, LT and NX.
+    GtLtAndNx,
+    /// ZADD with INCR and several members.
+    IncrementOfSeveral,
+    /// ZRANGE with LIMIT, but by rank.
+    LimitByRank,
+    /// ZRANGE with BYLEX and WITHSCORES.
+    ScoresByMember,
+    /// A weight of ZUNIONSTORE and its kin that is no number.
+    WeightNotFloat,
+    /// No key where at least one is to be combined; the command's full name.
+    NoInputKey(&'static str),
+    /// LIMIT of ZINTERCARD and its kin.
+    LimitNegative,
+    /// The number of keys of ZMPOP and its kin.
+    NumkeysNotPositive,
+    /// COUNT of ZMPOP and its kin.
+    CountNotPositive,
+    /// A number beyond what the command can do.
+    OutOfRange,
     /// Too few or too many arguments; the command's full name.
     Arity(Cow<'static, str>),
     /// The command does not exist; the name and the beginning of its arguments, ready to print.
@@ -92,6 +120,24 @@ impl CommandError {
             OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             NoAuth => "NOAUTH Authentication required.",
             WrongPassword => "WRONGPASS invalid username-password pair or user is disabled.",
+            ScoreRange => "ERR min or max is not a float",
+            MemberRange => "ERR min or max not valid string range item",
+            NanScore => "ERR resulting score is not a number (NaN)",
+            NxAndXx => "ERR XX and NX options at the same time are not compatible",
+            GtLtAndNx => "ERR GT, LT, and/or NX options at the same time are not compatible",
+            IncrementOfSeveral => "ERR INCR option supports a single increment-element pair",
+            LimitByRank => {
+                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
+            }
+            ScoresByMember => "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
+            WeightNotFloat => "ERR weight value is not a float",
+            LimitNegative => "ERR LIMIT can't be negative",
+            NumkeysNotPositive => "ERR numkeys should be greater than 0",
+            CountNotPositive => "ERR count should be greater than 0",
+            OutOfRange => "ERR value is out of range",
+            NoInputKey(command) => {
+                return Cow::Owned(format!("ERR at least 1 input key is needed for '{command}' command"));
+            }
             InvalidExpire(command) => {
                 return Cow::Owned(format!("ERR invalid expire time in '{command}' command"));
             }

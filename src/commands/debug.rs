@@ -355,6 +355,12 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
         (None, Some(Object::List(list))) => {
             length_bytes(list.len()) + list.iter().map(serialized_item_bytes).sum::<usize>()
         }
+        (None, Some(Object::SortedSet(set))) => {
+            let members = set
+                .iter(0..set.len())
+                .map(|(member, _)| serialized_string_bytes(StringRef::Bytes(member)) + size_of::<f64>());
+            length_bytes(set.len()) + members.sum::<usize>()
+        }
         (None, None) => 0,
     }
 }
@@ -414,7 +420,28 @@ fn type_number(kind: Kind) -> u32 {
     match kind {
         Kind::String => 0,
         Kind::List => 1,
+        Kind::SortedSet => 3,
     }
+}
+
+/// A score with 17 significant digits, as C's `%.17g` writes it.
+fn digest_text(score: f64) -> String {
+    const DIGITS: i32 = 17;
+    if score.is_infinite() {
+        return if score > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let text = format!("{score:.16e}");
+    let (significand, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        return trimmed(&format!("{score:.*}", (DIGITS - 1 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(significand), exponent.unsigned_abs())
 }
 
 fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
@@ -424,6 +451,12 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
     }
     match entry.object() {
         Some(Object::List(list)) => list.iter().for_each(|element| mix(digest, &element.to_vec())),
+        Some(Object::SortedSet(set)) => set.iter(0..set.len()).for_each(|(member, score)| {
+            let mut element = Sum::default();
+            mix(&mut element, member);
+            mix(&mut element, digest_text(score).as_bytes());
+            add(digest, &element);
+        }),
         None => {}
     }
     if entry.expiry().is_some() {
@@ -611,6 +644,25 @@ mod tests {
         full.write_value(3, &mut value);
         assert_eq!(value, b"value:3\0\0\0");
         assert!(populate("debug populate -5").is_err());
+    }
+
+    #[test]
+    fn scores_in_a_digest() {
+        let texts = [0.0, -0.0, 3.0, 0.1, -2.5, 1e17, 1e16, 1e-5, 1.5e300, 123456789.125, f64::INFINITY];
+        let expected = [
+            "0",
+            "-0",
+            "3",
+            "0.10000000000000001",
+            "-2.5",
+            "1e+17",
+            "10000000000000000",
+            "1.0000000000000001e-05",
+            "1.5000000000000001e+300",
+            "123456789.125",
+            "inf",
+        ];
+        assert_eq!(texts.map(digest_text), expected);
     }
 
     #[test]

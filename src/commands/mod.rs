@@ -35,6 +35,7 @@ pub mod monitor;
 pub mod scan;
 pub mod server;
 pub mod slowlog;
+pub mod sorted_sets;
 pub mod strings;
 mod table;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::COMMANDS,
     list_moves::COMMANDS,
     list_waits::COMMANDS,
+    sorted_sets::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -363,6 +365,7 @@ pub enum Group {
     Generic,
     String,
     List,
+    SortedSet,
     Connection,
     Server,
     Cluster,
@@ -375,6 +378,7 @@ impl Group {
             Group::Generic => "generic",
             Group::String => "string",
             Group::List => "list",
+            Group::SortedSet => "sorted_set",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

@@ -51,7 +51,7 @@ const SLOT_MASK: u64 = 16383;
 /// Keys that a call of SCAN looks at.
 const COUNT_DEFAULT: usize = 10;
 
-fn matches(pattern: &[u8], key: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob_match(pattern, key, false)
 }
 
@@ -112,7 +112,7 @@ impl Filter {
 }
 
 /// Reads a cursor as C's `strtoul` does: nothing is 0, a minus sign counts down from 2^64.
-fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
+pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] if !digits.is_empty() => (true, digits),
         [b'+', digits @ ..] if !digits.is_empty() => (false, digits),

@@ -466,9 +466,9 @@ directives! {
         "set-max-listpack-value" [] set_max_listpack_value: u64 = 64;
             memory(0, i64::MAX as i128), Live, NotYet, "Longest member of a compact set.";
         "zset-max-listpack-entries" ["zset-max-ziplist-entries"] zset_max_listpack_entries: u64 = 128;
-            LONG, Live, NotYet, "Most members of a compact sorted set.";
+            LONG, Live, InEffect, "Most members of a compact sorted set.";
         "zset-max-listpack-value" ["zset-max-ziplist-value"] zset_max_listpack_value: u64 = 64;
-            memory(0, i64::MAX as i128), Live, NotYet, "Longest member of a compact sorted set.";
+            memory(0, i64::MAX as i128), Live, InEffect, "Longest member of a compact sorted set.";
         "hll-sparse-max-bytes" [] hll_sparse_max_bytes: u64 = 3000;
             memory(0, i64::MAX as i128), Live, NotYet, "Largest sparse HyperLogLog.";
         "stream-node-max-bytes" [] stream_node_max_bytes: u64 = 4096;

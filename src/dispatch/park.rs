@@ -439,7 +439,8 @@ impl Dispatcher {
         if let (Some(block), Some(how)) = (coordination.block, over) {
             self.conclude(coordination.transaction.take());
             self.forget_block(block);
-            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil_of_waiting(nil) });
+            let nil = nil_of_waiting(nil);
+            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil });
             return true;
         }
         let block = match coordination.block {

@@ -111,6 +111,19 @@ impl MovedValue {
 }
 
 impl Moved {
+    /// Bytes that one step of a command hands to another.
+    pub fn of_bytes(bytes: Vec<u8>) -> Moved {
+        Moved { value: MovedValue::Bytes { bytes, raw: false }, expiry: None }
+    }
+
+    /// The bytes of [`Moved::of_bytes`].
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
+        match self.value {
+            MovedValue::Bytes { bytes, .. } => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The deadline that travels with the value, in unix milliseconds.
     pub fn expiry(&self) -> Option<i64> {
         self.expiry

@@ -24,7 +24,7 @@ use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
 use crate::session::{Sessions, Unblocked, WatchedKey};
-use crate::types::{Limits, list};
+use crate::types::{Limits, list, sorted_set};
 
 pub use node::Node;
 pub use report::Report;
@@ -125,7 +125,7 @@ impl Shard {
             self.access_clock = access_clock;
             self.keyspace.set_access_clock(access_clock);
         }
-        self.keyspace.limits = Limits { list: list::limit_of_setting(self.config.list_max_listpack_size) };
+        self.keyspace.limits = limits(&self.config);
         if self.config.requirepass.is_empty() {
             self.sessions.iter_mut().for_each(|session| session.authenticated = true);
         }
@@ -135,5 +135,17 @@ impl Shard {
     /// Milliseconds since 1970, as of this turn.
     pub fn now_ms(&self) -> i64 {
         self.keyspace.now()
+    }
+}
+
+/// What the configuration says of how values are represented.
+fn limits(config: &Config) -> Limits {
+    let number = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Limits {
+        list: list::limit_of_setting(config.list_max_listpack_size),
+        sorted_set: sorted_set::Limits {
+            entries: number(config.zset_max_listpack_entries),
+            member_bytes: number(config.zset_max_listpack_value),
+        },
     }
 }

@@ -5,22 +5,31 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+pub mod hash_index;
 pub mod list;
 pub mod long_double;
 pub mod packed;
+pub mod score;
+pub mod sorted_set;
 
 pub use list::List;
+pub use sorted_set::SortedSet;
 
 /// What decides how values are represented, as the configuration says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Of a block of a list.
     pub list: packed::Limit,
+    /// Of a compact sorted set.
+    pub sorted_set: sorted_set::Limits,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { list: list::limit_of_setting(-2) }
+        Limits {
+            list: list::limit_of_setting(-2),
+            sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
+        }
     }
 }
 
@@ -29,6 +38,7 @@ impl Default for Limits {
 pub enum Kind {
     String,
     List,
+    SortedSet,
 }
 
 impl Kind {
@@ -37,6 +47,7 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::List => "list",
+            Kind::SortedSet => "zset",
         }
     }
 }
@@ -49,6 +60,7 @@ pub enum Encoding {
     Raw,
     Listpack,
     Quicklist,
+    Skiplist,
 }
 
 impl Encoding {
@@ -60,6 +72,7 @@ impl Encoding {
             Encoding::Raw => "raw",
             Encoding::Listpack => "listpack",
             Encoding::Quicklist => "quicklist",
+            Encoding::Skiplist => "skiplist",
         }
     }
 }
@@ -68,6 +81,7 @@ impl Encoding {
 #[derive(Clone, Debug)]
 pub enum Object {
     List(List),
+    SortedSet(SortedSet),
 }
 
 /// What every structure in an [`Object`] can do.
@@ -102,6 +116,7 @@ macro_rules! of_collection {
     ($object:expr, $structure:ident => $call:expr) => {
         match $object {
             Object::List($structure) => $call,
+            Object::SortedSet($structure) => $call,
         }
     };
 }
@@ -110,6 +125,7 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Object::List(_) => List::KIND,
+            Object::SortedSet(_) => SortedSet::KIND,
         }
     }
 

@@ -1,4 +1,4 @@
-"""redis-py's own methods for strings, keys and the server, each at least once. The client parses each
+"""redis-py's own methods for strings, sorted sets, keys and the server, each at least once. The client parses each
 reply into its own types, so a reply of the wrong shape fails here even where its text is right."""
 
 import datetime
@@ -110,6 +110,118 @@ def test_lcs(r):
     # Each client version sorts the parts of a match in its own way.
     assert matches["len"] == 6 and len(matches["matches"]) == 1
     assert sorted(map(str, matches["matches"][0])) == ["4", "[4, 7]", "[5, 8]"]
+
+
+# Sorted sets. RESP2 has pairs flat and scores as texts; the client makes tuples and floats of both.
+
+
+def pairs(reply):
+    """Members and scores as tuples, whether the client gives them one after the other or in pairs."""
+    flat = []
+    for element in reply:
+        flat.extend(element if isinstance(element, (list, tuple)) else [element])
+    return list(zip(flat[::2], map(float, flat[1::2])))
+
+
+def test_sorted_set_members(r):
+    assert r.zadd("z", {"a": 1, "b": 2.5, "c": -3}) == 3
+    assert r.zadd("z", {"a": 5, "d": 1}, nx=True) == 1
+    assert r.zadd("z", {"a": 5, "e": 1}, xx=True, ch=True) == 1
+    assert r.zadd("z", {"a": 4}, gt=True, ch=True) == 0 and r.zadd("z", {"a": 4}, lt=True, ch=True) == 1
+    assert r.zadd("z", {"a": 0.5}, incr=True) == 4.5
+    assert r.zadd("z", {"none": 1}, xx=True, incr=True) is None
+    assert r.zincrby("z", 2, "d") == 3.0
+    assert r.zscore("z", "b") == 2.5 and r.zscore("z", "none") is None and r.zscore("missing", "a") is None
+    assert r.zmscore("z", ["a", "none", "c"]) == [4.5, None, -3.0]
+    assert r.zcard("z") == 4 and r.zcard("missing") == 0
+    assert r.zrank("z", "c") == 0 and r.zrevrank("z", "c") == 3 and r.zrank("z", "none") is None
+    rank, score = r.zrank("z", "d", withscore=True)
+    assert (rank, float(score)) == (2, 3.0)
+    rank, score = r.zrevrank("z", "d", withscore=True)
+    assert (rank, float(score)) == (1, 3.0)
+    assert r.zrem("z", "a", "none") == 1 and r.zrem("z", "a") == 0
+    assert r.zadd("z", {"up": "inf", "down": "-inf"}) == 2
+    assert r.zscore("z", "up") == float("inf") and r.zscore("z", "down") == float("-inf")
+    r.set("text", "abc")
+    fails(redis.ResponseError, "WRONGTYPE", r.zadd, "text", {"a": 1})
+    fails(redis.ResponseError, "value is not a valid float", r.zadd, "z", {"a": "x"})
+    fails(redis.ResponseError, "not a number (NaN)", r.zincrby, "z", "-inf", "up")
+
+
+def test_sorted_set_ranges(r):
+    r.zadd("z", {"a": 1, "b": 2, "c": 3, "d": 4})
+    assert r.zrange("z", 0, -1) == ["a", "b", "c", "d"]
+    assert pairs(r.zrange("z", 1, 2, withscores=True)) == [("b", 2.0), ("c", 3.0)]
+    assert r.zrange("z", 0, 1, desc=True) == ["d", "c"]
+    assert r.zrange("z", "(1", 3, byscore=True) == ["b", "c"]
+    assert r.zrange("z", "+inf", "-inf", byscore=True, desc=True, offset=1, num=2) == ["c", "b"]
+    assert r.zrange("z", "[b", "(d", bylex=True) == ["b", "c"]
+    assert pairs(r.zrevrange("z", 0, 0, withscores=True)) == [("d", 4.0)]
+    assert r.zrangebyscore("z", 2, "+inf", start=1, num=5) == ["c", "d"]
+    assert pairs(r.zrangebyscore("z", 2, 3, withscores=True)) == [("b", 2.0), ("c", 3.0)]
+    assert r.zrevrangebyscore("z", 3, "-inf") == ["c", "b", "a"]
+    assert r.zrangebylex("z", "-", "[b") == ["a", "b"] and r.zrevrangebylex("z", "[b", "-") == ["b", "a"]
+    assert r.zcount("z", "(1", 3) == 2 and r.zlexcount("z", "-", "(c") == 2
+    assert r.zrangestore("kept", "z", 1, 2) == 2 and r.zrange("kept", 0, -1) == ["b", "c"]
+    assert r.zremrangebyrank("z", 0, 0) == 1 and r.zremrangebyscore("z", "(3", "inf") == 1
+    assert r.zremrangebylex("z", "[c", "+") == 1 and r.zrange("z", 0, -1) == ["b"]
+    fails(redis.ResponseError, "min or max is not a float", r.zrangebyscore, "z", "x", 1)
+    fails(redis.ResponseError, "min or max not valid string range item", r.zrangebylex, "z", "a", "b")
+
+
+def test_sorted_set_pops(r):
+    r.zadd("z", {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5})
+    assert pairs(r.zpopmin("z")) == [("a", 1.0)] and pairs(r.zpopmax("z")) == [("e", 5.0)]
+    assert pairs(r.zpopmin("z", 2)) == [("b", 2.0), ("c", 3.0)] and r.zpopmin("missing", 3) == []
+    r.zadd("other", {"x": 7})
+    key, elements = r.zmpop(3, ["missing", "other", "z"], max=True, count=5)
+    assert key == "other" and pairs(elements) == [("x", 7.0)]
+    assert r.zmpop(1, ["missing"], min=True) is None
+    r.zadd("z", {"d": 4, "f": 6})
+    assert r.zrandmember("z") in ("d", "f")
+    assert sorted(r.zrandmember("z", 5)) == ["d", "f"] and len(r.zrandmember("z", -5)) == 5
+    assert sorted(pairs(r.zrandmember("z", 2, withscores=True))) == [("d", 4.0), ("f", 6.0)]
+
+
+def test_sorted_sets_combined(r):
+    for tag in ("a", "b", "c", "{s}"):
+        r.zadd(f"{tag}1", {"x": 1, "y": 2})
+        r.zadd(f"{tag}2", {"y": 10, "z": 20})
+    for one, two in (("{s}1", "{s}2"), ("a1", "b2"), ("c1", "a2")):
+        assert r.zunion([one, two]) == ["x", "y", "z"]
+        assert pairs(r.zunion([one, two], withscores=True)) == [("x", 1.0), ("y", 12.0), ("z", 20.0)]
+        assert pairs(r.zunion({one: 2, two: 1}, aggregate="MIN", withscores=True)) == [
+            ("x", 2.0), ("y", 4.0), ("z", 20.0)
+        ]
+        assert pairs(r.zinter([one, two], withscores=True)) == [("y", 12.0)]
+        assert pairs(r.zinter([one, two], aggregate="MAX", withscores=True)) == [("y", 10.0)]
+        assert r.zdiff([one, two]) == ["x"]
+        assert pairs(r.zdiff([one, two], withscores=True)) == [("x", 1.0)]
+        assert r.zintercard(2, [one, two]) == 1 and r.zintercard(1, [one], limit=1) == 1
+        for name, store, expected in (
+            ("union", r.zunionstore, [("x", 1.0), ("y", 12.0), ("z", 20.0)]),
+            ("inter", r.zinterstore, [("y", 12.0)]),
+            ("diff", r.zdiffstore, [("x", 1.0)]),
+        ):
+            assert store(name, [one, two]) == len(expected)
+            assert pairs(r.zrange(name, 0, -1, withscores=True)) == expected
+        assert r.zunionstore("union", {one: 10, two: 1}, aggregate="MAX") == 3
+        assert r.zscore("union", "y") == 20.0
+
+
+def test_sorted_set_scan(r):
+    members = {f"member:{number}": float(number) for number in range(1000)}
+    assert r.zadd("large", members) == 1000
+    assert r.type("large") == "zset" and r.object("encoding", "large") == "skiplist"
+    found = {}
+    for member, score in r.zscan_iter("large", count=50):
+        found[member] = float(score)
+    assert found == members
+    assert [member for member, _ in r.zscan_iter("large", match="*:77")] == ["member:77"]
+    cursor, elements = r.zscan("missing")
+    assert cursor == 0 and list(elements) == []
+    assert r.zrange("large", 500, 501) == ["member:500", "member:501"]
+    assert r.delete("large") == 1
 
 
 # Keys.
