@@ -180,7 +180,8 @@ pub struct CompareOptions {
     /// Length of each measurement.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub seconds: Option<f64>,
-    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark.
+    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark; transactions, order and
+    /// mixed are measured only if they are named.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub only: Vec<crate::compare::Part>,
     /// Name of the run: the files are DIRECTORY/DATE-NAME.md and .json.
