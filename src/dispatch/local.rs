@@ -237,7 +237,7 @@ impl Dispatcher {
                 reply: Reply::new(out, resp3),
                 moved: None,
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
-                serving: None,
+                has_waited: false,
                 park: None,
             };
             if let Err(error) = data_function(command)(&mut data) {

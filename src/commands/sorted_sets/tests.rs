@@ -223,7 +223,7 @@ fn the_first_set_that_exists_is_popped_in_any_shape() {
                 reply: Reply::new(&mut out, resp3),
                 moved: None,
                 string_bytes_max: 1 << 29,
-                serving: None,
+                has_waited: false,
                 park: None,
             };
             let popped = pop_first(&mut data, 1..last, end, count, shape);
