@@ -1,4 +1,4 @@
-//! Random sequences of commands on strings, sorted sets and keys, sent to redis-server and to polder: every reply is the
+//! Random sequences of commands on strings, lists, sorted sets and keys, sent to redis-server and to polder: every reply is the
 //! same, errors to the letter.
 //!
 //! ```text
@@ -31,10 +31,10 @@ const SHRINK_RUNS_MAX: usize = 400;
 /// What two clocks and two rounds of scheduling may add to the time that passed.
 const SLACK_MS: i64 = 5;
 
-/// One line per form of a command. `<k>` is a key, `<v>` a value, `<n>` a whole number, `<f>` a
+/// One line per form of a command. `<k>` is a key, `<v>` a value, `<e>` an element, `<n>` a whole number, `<f>` a
 /// fraction, `<i>` an index, `<s>` and `<m>` are seconds and milliseconds from now, `<S>` and `<M>`
 /// times, `<db>` a database, `<p>` a pattern; `<set?>` stands for up to three options of SET. `<z>` is a key
-/// that often holds a sorted set, `<l>` one whose scores are all the same, `<e>` a member, `<c>` a score,
+/// that often holds a sorted set, `<l>` one whose scores are all the same, `<y>` a member, `<c>` a score,
 /// `<b>` one end of a range of scores, `<x>` one of members, `<w>` a small count.
 const TEMPLATES: &[&str] = &[
     "SET <k> <v>",
@@ -63,6 +63,34 @@ const TEMPLATES: &[&str] = &[
     "SUBSTR <k> <i> <i>",
     "SETRANGE <k> <i> <v>",
     "LCS <k> <k> <lcs?>",
+    "LPUSH <k> <e>",
+    "LPUSH <k> <e> <e> <e> <e> <e> <e>",
+    "RPUSH <k> <e>",
+    "RPUSH <k> <e> <e> <e> <e> <e> <e> <e> <e> <e> <e> <e> <e>",
+    "LPUSHX <k> <e> <e>",
+    "RPUSHX <k> <e> <e>",
+    "LPOP <k>",
+    "LPOP <k> <i>",
+    "RPOP <k>",
+    "RPOP <k> <i>",
+    "LLEN <k>",
+    "LINDEX <k> <i>",
+    "LSET <k> <i> <e>",
+    "LSET <k> <i> <e>",
+    "LINSERT <k> <where> <e> <e>",
+    "LINSERT <k> <where> <e> <e>",
+    "LRANGE <k> <i> <i>",
+    "LRANGE <k> 0 -1",
+    "LRANGE <k> 0 -1",
+    "LREM <k> <i> <e>",
+    "LREM <k> 1 <e>",
+    "LTRIM <k> <i> <i>",
+    "LPOS <k> <e> <lpos?>",
+    "LMOVE <k> <k> <side> <side>",
+    "LMOVE <k> <k> <side> <side>",
+    "RPOPLPUSH <k> <k>",
+    "LMPOP 3 <k> <k> <k> <side>",
+    "LMPOP 2 <k> <k> <side> COUNT <i>",
     "DEL <k> <k>",
     "UNLINK <k>",
     "EXISTS <k> <k> <k>",
@@ -93,19 +121,19 @@ const TEMPLATES: &[&str] = &[
     "SWAPDB <db> <db>",
     "ECHO <v>",
     "PING",
-    "ZADD <z> <zadd?> <c> <e>",
-    "ZADD <z> <zadd?> <c> <e> <c> <e> <c> <e>",
-    "ZADD <z> <c> <e> <c> <e> <c> <e> <c> <e> <c> <e>",
-    "ZADD <l> 0 <e> 0 <e> 0 <e> 0 <e>",
-    "ZADD <z> <zadd?> INCR <c> <e>",
-    "ZINCRBY <z> <c> <e>",
-    "ZREM <z> <e> <e>",
-    "ZREM <l> <e>",
+    "ZADD <z> <zadd?> <c> <y>",
+    "ZADD <z> <zadd?> <c> <y> <c> <y> <c> <y>",
+    "ZADD <z> <c> <y> <c> <y> <c> <y> <c> <y> <c> <y>",
+    "ZADD <l> 0 <y> 0 <y> 0 <y> 0 <y>",
+    "ZADD <z> <zadd?> INCR <c> <y>",
+    "ZINCRBY <z> <c> <y>",
+    "ZREM <z> <y> <y>",
+    "ZREM <l> <y>",
     "ZCARD <z>",
-    "ZSCORE <z> <e>",
-    "ZMSCORE <z> <e> <e> <e>",
-    "ZRANK <z> <e>",
-    "ZREVRANK <z> <e>",
+    "ZSCORE <z> <y>",
+    "ZMSCORE <z> <y> <y> <y>",
+    "ZRANK <z> <y>",
+    "ZREVRANK <z> <y>",
     "ZCOUNT <z> <b> <b>",
     "ZLEXCOUNT <l> <x> <x>",
     "ZRANGE <z> <i> <i> <zrange?>",
@@ -289,8 +317,19 @@ const SET_OPTIONS: &[&str] =
 const GETEX_OPTIONS: &[&str] = &["EX <s>", "PX <m>", "EXAT <S>", "PXAT <M>", "PERSIST", "persist", "FOO"];
 const LCS_OPTIONS: &[&str] = &["LEN", "IDX", "WITHMATCHLEN", "MINMATCHLEN 2", "MINMATCHLEN x", "idx", "FOO"];
 const EXPIRE_OPTIONS: &[&str] = &["NX", "XX", "GT", "LT", "gt", "FOO"];
-const SCAN_OPTIONS: &[&str] =
-    &["MATCH <p>", "COUNT 3", "COUNT 100", "TYPE string", "TYPE hash", "COUNT 0", "FOO"];
+const SCAN_OPTIONS: &[&str] = &[
+    "MATCH <p>",
+    "COUNT 3",
+    "COUNT 100",
+    "TYPE string",
+    "TYPE list",
+    "TYPE zset",
+    "TYPE hash",
+    "COUNT 0",
+    "FOO",
+];
+const LPOS_OPTIONS: &[&str] =
+    &["RANK <i>", "RANK 2", "RANK -1", "COUNT 0", "COUNT <i>", "MAXLEN 3", "MAXLEN <i>", "FOO"];
 const ZADD_OPTIONS: &[&str] = &["NX", "XX", "GT", "LT", "CH", "INCR", "xx"];
 const ZRANGE_OPTIONS: &[&str] = &["REV", "WITHSCORES", "LIMIT <i> <i>", "BYSCORE", "BYLEX", "FOO"];
 const ZSCORES_OPTIONS: &[&str] = &["WITHSCORES", "withscores", "FOO"];
@@ -385,6 +424,22 @@ const INTENDED: &[Intended] = &[
         command: "ZSCAN",
         reason: "what is not a number is no cursor, where Redis takes an empty text for 0",
         accept: |command, _, ours| refuses_empty_cursor(command, 2, ours),
+    },
+    Intended {
+        command: "OBJECT ENCODING",
+        reason: "a short list is a listpack, as of 7.2",
+        accept: |_, reference, ours| {
+            *reference == Reply::bulk("quicklist") && *ours == Reply::bulk("listpack")
+        },
+    },
+    Intended {
+        command: "LPOS",
+        reason: "7.2 refuses the one rank that has no opposite",
+        accept: |command, _, ours| {
+            let smallest = command.iter().any(|word| word == b"-9223372036854775808");
+            smallest
+                && matches!(ours, Reply::Error(text) if text.starts_with(b"ERR value is out of range, value must"))
+        },
     },
     Intended {
         command: "OBJECT REFCOUNT",
@@ -484,6 +539,7 @@ impl Generator {
                 "<expire?>" => EXPIRE_OPTIONS,
                 "<scan?>" => SCAN_OPTIONS,
                 "<copy?>" => COPY_OPTIONS,
+                "<lpos?>" => LPOS_OPTIONS,
                 "<zadd?>" => ZADD_OPTIONS,
                 "<zrange?>" => ZRANGE_OPTIONS,
                 "<zscores?>" => ZSCORES_OPTIONS,
@@ -522,13 +578,16 @@ impl Generator {
             "<z>" if self.random.one_in(12) => self.random.pick(KEYS).to_vec(),
             "<z>" => self.random.pick(SORTED_SETS).to_vec(),
             "<l>" => self.random.pick(EQUAL_SCORES).to_vec(),
-            "<e>" => self.random.pick(MEMBERS).to_vec(),
+            "<y>" => self.random.pick(MEMBERS).to_vec(),
             "<c>" if self.random.one_in(40) => text(self.random.pick(NO_SCORES)),
             "<c>" => text(self.random.pick(SCORES)),
             "<b>" => text(self.random.pick(SCORE_BOUNDS)),
             "<x>" => text(self.random.pick(MEMBER_BOUNDS)),
             "<w>" => text(self.random.pick(&["0", "1", "2", "3", "10", "-1", "-3", "abc"])),
             "<v>" => self.value(),
+            "<e>" => self.element(),
+            "<side>" => text(self.random.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])),
+            "<where>" => text(self.random.pick(&["BEFORE", "AFTER", "BEFORE", "AFTER", "after", "NEAR"])),
             "<n>" => text(self.random.pick(NUMBERS)),
             "<f>" => text(self.random.pick(FRACTIONS)),
             "<i>" => text(self.random.pick(INDEXES)),
@@ -564,6 +623,15 @@ impl Generator {
                 vec![letter; length]
             }
             _ => self.random.pick(&["v", "hello", "hello world", "yellow", "Value-12"]).as_bytes().to_vec(),
+        }
+    }
+
+    /// Of few kinds, so that elements are found again.
+    fn element(&mut self) -> Vec<u8> {
+        match self.random.below(8) {
+            0..3 => format!("item:{:04}", self.random.below(30)).into_bytes(),
+            3..5 => self.random.pick(&["a", "b", "c", "1", "2", "-300", "70000"]).as_bytes().to_vec(),
+            _ => self.value(),
         }
     }
 

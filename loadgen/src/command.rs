@@ -1,14 +1,20 @@
-//! What is sent: the tests by name, and a command as bytes with places for random digits.
+//! What is sent: the tests by name, and a request as bytes with places for random digits.
 //!
 //! A test is written as words, in redis-benchmark's notation: `__rand_int__` is a random number of 12
-//! digits, drawn anew for every command; `__data__` is the value. Once turned into a [`Template`] only the
-//! digits change, so firing a pipeline patches some bytes of a buffer that is sent whole.
+//! digits, drawn anew for every command; `__data__` is the value. A request may be several commands that
+//! travel together, a transaction; in it `__same_int__` is the first random number of the request again.
+//! Once turned into a [`Template`] only the digits change, so firing a pipeline patches some bytes of a
+//! buffer that is sent whole.
 
 use crate::keys::{DIGITS, KeySet, Random, digit_pairs, write_digits};
 
 /// Stands for a random number of [`DIGITS`] digits.
 const RANDOM_WORD: &[u8] = b"__rand_int__";
+/// Stands for the request's first random number; as long as the other word.
+const SAME_WORD: &[u8] = b"__same_int__";
 const VALUE_WORD: &str = "__data__";
+/// Behind the name of a test and a percentage: so many of its requests are MSETs instead.
+const MIXED_SUFFIX: &str = "pct-mset";
 
 /// The replies that a test must get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,62 +25,79 @@ pub enum Expect {
     Pong,
     /// The value in its right length, or nothing: a miss.
     Value,
+    /// An array of so many elements.
+    Array(u64),
 }
 
 /// A test as it is written in the table.
 struct Named {
     name: &'static str,
-    words: &'static [&'static str],
+    /// Its commands, each as words; mostly it is one.
+    commands: &'static [&'static [&'static str]],
+    /// The reply to the last command; those before it get a status.
     expect: Expect,
+    /// It has keys that no single node of a cluster owns.
+    several_keys: bool,
+    /// The test that sets the keys which this one wants to find.
+    preload: &'static str,
 }
 
-const fn named(name: &'static str, words: &'static [&'static str], expect: Expect) -> Named {
-    Named { name, words, expect }
+const fn named(name: &'static str, commands: &'static [&'static [&'static str]], expect: Expect) -> Named {
+    Named { name, commands, expect, several_keys: false, preload: "set" }
 }
 
-/// The tests of redis-benchmark's names, with its keys and arguments.
+/// The tests of redis-benchmark's names, with its keys and arguments, and transactions.
 static TESTS: &[Named] = &[
-    named("ping", &["PING"], Expect::Pong),
-    named("ping_mbulk", &["PING"], Expect::Pong),
+    named("ping", &[&["PING"]], Expect::Pong),
+    named("ping_mbulk", &[&["PING"]], Expect::Pong),
     named("ping_inline", &[], Expect::Pong),
-    named("set", &["SET", "key:__rand_int__", VALUE_WORD], Expect::Ok),
-    named("get", &["GET", "key:__rand_int__"], Expect::Value),
-    named("incr", &["INCR", "counter:__rand_int__"], Expect::Any),
-    named("lpush", &["LPUSH", "mylist", VALUE_WORD], Expect::Any),
-    named("rpush", &["RPUSH", "mylist", VALUE_WORD], Expect::Any),
-    named("lpop", &["LPOP", "mylist"], Expect::Any),
-    named("rpop", &["RPOP", "mylist"], Expect::Any),
-    named("sadd", &["SADD", "myset", "element:__rand_int__"], Expect::Any),
-    named("hset", &["HSET", "myhash", "element:__rand_int__", VALUE_WORD], Expect::Any),
-    named("spop", &["SPOP", "myset"], Expect::Any),
-    named("zadd", &["ZADD", "myzset", "__rand_int__", "element:__rand_int__"], Expect::Any),
-    named("zpopmin", &["ZPOPMIN", "myzset"], Expect::Any),
-    named("mset", MSET, Expect::Ok),
-    named("xadd", &["XADD", "mystream", "*", "myfield", VALUE_WORD], Expect::Any),
+    named("set", &[&["SET", KEY, VALUE_WORD]], Expect::Ok),
+    named("get", &[&["GET", KEY]], Expect::Value),
+    Named { preload: "incr", ..named("incr", &[&["INCR", COUNTER]], Expect::Any) },
+    named("lpush", &[&["LPUSH", "mylist", VALUE_WORD]], Expect::Any),
+    named("rpush", &[&["RPUSH", "mylist", VALUE_WORD]], Expect::Any),
+    named("lpop", &[&["LPOP", "mylist"]], Expect::Any),
+    named("rpop", &[&["RPOP", "mylist"]], Expect::Any),
+    named("sadd", &[&["SADD", "myset", "element:__rand_int__"]], Expect::Any),
+    named("hset", &[&["HSET", "myhash", "element:__rand_int__", VALUE_WORD]], Expect::Any),
+    named("spop", &[&["SPOP", "myset"]], Expect::Any),
+    named("zadd", &[&["ZADD", "myzset", "__rand_int__", "element:__rand_int__"]], Expect::Any),
+    named("zpopmin", &[&["ZPOPMIN", "myzset"]], Expect::Any),
+    Named { several_keys: true, ..named("mset", &[MSET], Expect::Ok) },
+    Named { several_keys: true, ..named("mget", &[MGET], Expect::Array(10)) },
+    named("xadd", &[&["XADD", "mystream", "*", "myfield", VALUE_WORD]], Expect::Any),
+    Named { preload: "exec-tag", ..named("exec-tag", EXEC_TAG, Expect::Array(5)) },
+    Named { several_keys: true, preload: "incr", ..named("exec-random", EXEC_RANDOM, Expect::Array(5)) },
 ];
 
+const KEY: &str = "key:__rand_int__";
+const COUNTER: &str = "counter:__rand_int__";
+
 const MSET: &[&str] = &[
-    "MSET",
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
-    "key:__rand_int__",
-    VALUE_WORD,
+    "MSET", KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY,
+    VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD,
+];
+const MGET: &[&str] = &["MGET", KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY];
+
+/// Five counters that are one shard's, since a hash tag decides for all of them.
+const EXEC_TAG: &[&[&str]] = &[
+    &["MULTI"],
+    &["INCR", "counter:{__rand_int__}:1"],
+    &["INCR", "counter:{__same_int__}:2"],
+    &["INCR", "counter:{__same_int__}:3"],
+    &["INCR", "counter:{__same_int__}:4"],
+    &["INCR", "counter:{__same_int__}:5"],
+    &["EXEC"],
+];
+/// Five counters anywhere.
+const EXEC_RANDOM: &[&[&str]] = &[
+    &["MULTI"],
+    &["INCR", COUNTER],
+    &["INCR", COUNTER],
+    &["INCR", COUNTER],
+    &["INCR", COUNTER],
+    &["INCR", COUNTER],
+    &["EXEC"],
 ];
 
 /// The tests that run when none is chosen.
@@ -82,30 +105,51 @@ pub const DEFAULT_TESTS: &str = "ping,set,get,incr,mset";
 
 /// All names that [`Test::named`] knows.
 pub fn test_names() -> String {
-    TESTS.iter().map(|test| test.name).collect::<Vec<_>>().join(", ")
+    let names = TESTS.iter().map(|test| test.name).collect::<Vec<_>>().join(", ");
+    format!("{names}; and any of one command with '-N{MIXED_SUFFIX}' behind it, such as set-1{MIXED_SUFFIX}")
 }
 
-/// One test: a command, sent over and over.
+/// One test: a request, sent over and over.
 #[derive(Debug, Clone)]
 pub struct Test {
     pub name: String,
-    words: Vec<Vec<u8>>,
+    /// The words of each command of the request.
+    commands: Vec<Vec<Vec<u8>>>,
     pub expect: Expect,
-    inline: bool,
+    /// Its keys belong to several nodes of a cluster.
+    pub several_keys: bool,
+    /// The name of the test that sets the keys which this one wants to find.
+    pub preload: &'static str,
     value_bytes: usize,
+    /// Which share of the requests are MSETs of ten random keys instead.
+    mset_share: f64,
 }
 
 impl Test {
     /// The test of this name, in any case of letters.
     pub fn named(name: &str, value_bytes: usize) -> Option<Test> {
-        let test = TESTS.iter().find(|test| test.name.eq_ignore_ascii_case(name))?;
-        let words = test.words.iter().map(|word| word_bytes(word, value_bytes)).collect();
+        let name = name.to_ascii_lowercase();
+        if let Some((base, percent)) = name.strip_suffix(MIXED_SUFFIX).and_then(|rest| rest.rsplit_once('-'))
+        {
+            let percent = percent.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent))?;
+            let base = Test::named(base, value_bytes).filter(|base| base.commands.len() == 1)?;
+            return Some(Test {
+                name: name.to_ascii_uppercase(),
+                several_keys: true,
+                mset_share: percent / 100.0,
+                ..base
+            });
+        }
+        let test = TESTS.iter().find(|test| test.name == name)?;
+        let words = |command: &&[&str]| command.iter().map(|word| word_bytes(word, value_bytes)).collect();
         Some(Test {
-            name: test.name.to_ascii_uppercase(),
-            words,
+            name: name.to_ascii_uppercase(),
+            commands: test.commands.iter().map(words).collect(),
             expect: test.expect,
-            inline: test.words.is_empty(),
+            several_keys: test.several_keys,
+            preload: test.preload,
             value_bytes,
+            mset_share: 0.0,
         })
     }
 
@@ -113,58 +157,64 @@ impl Test {
     pub fn of_words(words: &[String], value_bytes: usize) -> Test {
         Test {
             name: words.join(" "),
-            words: words.iter().map(|word| word_bytes(word, value_bytes)).collect(),
+            commands: vec![words.iter().map(|word| word_bytes(word, value_bytes)).collect()],
             expect: Expect::Any,
-            inline: false,
+            several_keys: false,
+            preload: "set",
             value_bytes,
+            mset_share: 0.0,
         }
     }
 
-    /// The key in which random digits stand, if the command's first argument is one: the text before the
+    /// The key in which random digits stand, if the first argument of all is one: the text before the
     /// digits and after them.
     pub fn random_key(&self) -> Option<(&[u8], &[u8])> {
-        let key = self.words.get(1)?;
+        let key = self.commands.iter().find_map(|words| words.get(1))?;
         let start = find(key, RANDOM_WORD)?;
         Some((&key[..start], &key[start + DIGITS..]))
     }
 
-    /// Whether the command has no argument at all, and so no key.
+    /// Whether no command has an argument, and so none a key.
     pub fn is_keyless(&self) -> bool {
-        self.words.len() <= 1
+        self.commands.iter().all(|words| words.len() <= 1)
     }
 
-    /// How many random numbers one command takes.
-    pub fn random_numbers(&self) -> usize {
-        self.template().patches.len()
+    /// How many replies a request gets.
+    pub fn replies(&self) -> u32 {
+        self.commands.len().max(1) as u32
+    }
+
+    /// Whether some requests are MSETs instead, whose reply is OK.
+    pub fn has_msets(&self) -> bool {
+        self.mset_share > 0.0
     }
 
     pub fn template(&self) -> Template {
-        if self.inline {
-            return Template { bytes: b"PING\r\n".to_vec(), patches: Vec::new() };
-        }
         let mut template = Template { bytes: Vec::new(), patches: Vec::new() };
-        let bytes = &mut template.bytes;
-        bytes.extend_from_slice(format!("*{}\r\n", self.words.len()).as_bytes());
-        for (position, word) in self.words.iter().enumerate() {
-            bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            let start = bytes.len();
-            bytes.extend_from_slice(word);
-            let mut from = 0;
-            while let Some(found) = find(&word[from..], RANDOM_WORD) {
-                let offset = start + from + found;
-                bytes[offset..offset + DIGITS].fill(b'0');
-                template.patches.push(Patch { offset, is_key: position == 1 });
-                from += found + DIGITS;
-            }
-            bytes.extend_from_slice(b"\r\n");
+        if self.commands.is_empty() {
+            template.bytes.extend_from_slice(b"PING\r\n");
+        }
+        for words in &self.commands {
+            template.add(words);
         }
         template
     }
 
+    /// What a connection of this test sends.
+    pub fn requests(&self) -> Requests {
+        let msets = Test::named("mset", self.value_bytes).filter(|_| self.has_msets());
+        // A share of one is every draw there is.
+        let below = (self.mset_share * u64::MAX as f64) as u64;
+        Requests { usual: self.template(), other: msets.map(|mset| (mset.template(), below)) }
+    }
+
     /// The bytes of the usual reply, if replies are alike.
     pub fn usual_reply(&self) -> Option<UsualReply> {
+        if self.replies() > 1 {
+            return None;
+        }
         let (prefix, total_bytes) = match self.expect {
-            Expect::Any => return None,
+            Expect::Any | Expect::Array(_) => return None,
             Expect::Ok => (b"+OK\r\n".to_vec(), 5),
             Expect::Pong => (b"+PONG\r\n".to_vec(), 7),
             Expect::Value => {
@@ -189,15 +239,25 @@ fn find(bytes: &[u8], word: &[u8]) -> Option<usize> {
     bytes.windows(word.len()).position(|window| window == word)
 }
 
-/// Where digits stand in a command.
+/// Which number the digits at a place show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// One of those whose keys the connection's node owns: the digits stand in the first key.
+    Key,
+    /// Any.
+    Free,
+    /// The first of the request again.
+    Same,
+}
+
+/// Where digits stand in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
     pub offset: usize,
-    /// It stands in the first key; other numbers are free of what a node owns.
-    pub is_key: bool,
+    pub draw: Draw,
 }
 
-/// One command as it travels.
+/// One request as it travels.
 #[derive(Debug, Clone)]
 pub struct Template {
     pub bytes: Vec<u8>,
@@ -205,18 +265,95 @@ pub struct Template {
 }
 
 impl Template {
-    /// Draws new random numbers for all commands of a pipeline, which is this template repeated.
+    fn add(&mut self, words: &[Vec<u8>]) {
+        self.bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        // Of a transaction only the first command with a key says where the request belongs.
+        let has_key = !self.patches.is_empty();
+        for (position, word) in words.iter().enumerate() {
+            self.bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(word);
+            self.bytes.extend_from_slice(b"\r\n");
+            let mut from = 0;
+            while from + DIGITS <= word.len() {
+                let draw = match &word[from..from + DIGITS] {
+                    RANDOM_WORD if position == 1 && !has_key => Draw::Key,
+                    RANDOM_WORD => Draw::Free,
+                    SAME_WORD => Draw::Same,
+                    _ => {
+                        from += 1;
+                        continue;
+                    }
+                };
+                let offset = start + from;
+                self.bytes[offset..offset + DIGITS].fill(b'0');
+                self.patches.push(Patch { offset, draw });
+                from += DIGITS;
+            }
+        }
+    }
+
+    /// Draws new random numbers for all requests of a pipeline, which is this template repeated.
     #[inline]
     pub fn patch(&self, pipeline: &mut [u8], random: &mut Random, keys: &KeySet, range: u64) {
         if range <= 1 || self.patches.is_empty() {
             return;
         }
         let pairs = digit_pairs(range);
-        for command in pipeline.chunks_exact_mut(self.bytes.len()) {
+        for request in pipeline.chunks_exact_mut(self.bytes.len()) {
+            let mut first = None;
             for patch in &self.patches {
-                let number = if patch.is_key { keys.draw(random) } else { random.below(range) };
-                write_digits(&mut command[patch.offset..patch.offset + DIGITS], number, pairs);
+                let number = match patch.draw {
+                    Draw::Key => keys.draw(random),
+                    Draw::Free => random.below(range),
+                    Draw::Same => first.unwrap_or(0),
+                };
+                first = first.or(Some(number));
+                write_digits(&mut request[patch.offset..patch.offset + DIGITS], number, pairs);
             }
+        }
+    }
+}
+
+/// What a connection sends: requests of one kind, or of another kind now and then.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    usual: Template,
+    /// The other kind, and below which random draw a request is one.
+    other: Option<(Template, u64)>,
+}
+
+impl Requests {
+    /// A buffer for pipelines of at most so many requests: filling it allocates nothing.
+    pub fn buffer(&self, pipeline: usize) -> Vec<u8> {
+        let mut buffer = self.usual.bytes.repeat(pipeline);
+        if let Some((other, _)) = &self.other {
+            buffer.reserve_exact(pipeline * other.bytes.len());
+        }
+        buffer
+    }
+
+    /// Makes a pipeline of so many requests, not more than before.
+    #[inline]
+    pub fn fill(
+        &self,
+        buffer: &mut Vec<u8>,
+        requests: usize,
+        random: &mut Random,
+        keys: &KeySet,
+        range: u64,
+    ) {
+        let Some((other, below)) = &self.other else {
+            // Only the last pipelines are shorter, so the rest of the buffer is not needed any more.
+            buffer.truncate(requests * self.usual.bytes.len());
+            return self.usual.patch(buffer, random, keys, range);
+        };
+        buffer.clear();
+        for _ in 0..requests {
+            let template = if random.draw() < *below { other } else { &self.usual };
+            let start = buffer.len();
+            buffer.extend_from_slice(&template.bytes);
+            template.patch(&mut buffer[start..], random, keys, range);
         }
     }
 }
@@ -247,6 +384,8 @@ impl UsualReply {
 
 #[cfg(test)]
 mod tests {
+    use polder::keyspace::slot_of;
+
     use super::*;
 
     #[test]
@@ -278,6 +417,7 @@ mod tests {
         assert_eq!(bytes("SET"), "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000000\r\n$3\r\nxxx\r\n");
         assert_eq!(bytes("get"), "*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000000\r\n");
         assert_eq!(bytes("ping_inline"), "PING\r\n");
+        assert!(bytes("mget").starts_with("*11\r\n$4\r\nMGET\r\n$16\r\nkey:000000000000\r\n"));
         assert!(Test::named("nonsense", 3).is_none());
     }
 
@@ -285,8 +425,8 @@ mod tests {
     fn only_the_key_is_bound_to_a_node() {
         let words: Vec<String> = ["ZADD", "z:__rand_int__", "1", "m:__rand_int__"].map(String::from).to_vec();
         let test = Test::of_words(&words, 3);
-        let keys: Vec<bool> = test.template().patches.iter().map(|patch| patch.is_key).collect();
-        assert_eq!(keys, [true, false]);
+        let draws: Vec<Draw> = test.template().patches.iter().map(|patch| patch.draw).collect();
+        assert_eq!(draws, [Draw::Key, Draw::Free]);
         assert_eq!(test.random_key(), Some((&b"z:"[..], &b""[..])));
         assert!(Test::named("lpush", 3).unwrap().random_key().is_none());
     }
@@ -297,5 +437,86 @@ mod tests {
         assert_eq!(usual.count(b"$3\r\nxxx\r\n$3\r\nxxx\r\n$3\r\nxx"), (2, 18));
         assert_eq!(usual.count(b"$-1\r\n$3\r\nxxx\r\n"), (0, 0));
         assert_eq!(usual.count(b""), (0, 0));
+    }
+
+    /// The counters of each request in a pipeline of this test.
+    fn counters(name: &str, range: u64) -> Vec<Vec<String>> {
+        let requests = Test::named(name, 3).unwrap().requests();
+        let mut buffer = requests.buffer(50);
+        requests.fill(&mut buffer, 50, &mut Random::new(7, 0), &KeySet::Below(range), range);
+        let text = String::from_utf8(buffer).unwrap();
+        let transactions: Vec<&str> = text.split("*1\r\n$5\r\nMULTI\r\n").skip(1).collect();
+        assert!(transactions.iter().all(|each| each.ends_with("*1\r\n$4\r\nEXEC\r\n")), "{text}");
+        let keys = |each: &&str| {
+            let lines = each.split("\r\n").filter(|line| line.starts_with("counter:"));
+            lines.map(String::from).collect::<Vec<_>>()
+        };
+        transactions.iter().map(keys).collect()
+    }
+
+    #[test]
+    fn a_transaction_is_one_request() {
+        let test = Test::named("exec-tag", 3).unwrap();
+        assert_eq!((test.replies(), test.expect), (7, Expect::Array(5)));
+        assert!(test.usual_reply().is_none() && !test.is_keyless() && !test.several_keys);
+        assert_eq!(test.random_key(), Some((&b"counter:{"[..], &b"}:1"[..])));
+        let transactions = counters("exec-tag", 1000);
+        assert_eq!(transactions.len(), 50);
+        for keys in &transactions {
+            assert_eq!(keys.len(), 5);
+            assert!(keys.iter().all(|key| key[..key.len() - 1] == keys[0][..keys[0].len() - 1]), "{keys:?}");
+            assert!(keys.iter().all(|key| slot_of(key.as_bytes()) == slot_of(keys[0].as_bytes())));
+            let ends: Vec<&str> = keys.iter().map(|key| &key[key.len() - 1..]).collect();
+            assert_eq!(ends, ["1", "2", "3", "4", "5"]);
+        }
+        assert!(transactions.iter().any(|keys| keys[0] != transactions[0][0]));
+    }
+
+    #[test]
+    fn a_transaction_of_random_keys_is_spread() {
+        assert!(Test::named("exec-random", 3).unwrap().several_keys);
+        let transactions = counters("exec-random", 100_000);
+        assert_eq!(transactions.len(), 50);
+        for keys in &transactions {
+            let slots: std::collections::HashSet<_> =
+                keys.iter().map(|key| slot_of(key.as_bytes())).collect();
+            assert!(slots.len() > 2, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_mixture_has_its_share_of_msets() {
+        let test = Test::named("GET-5pct-mset", 3).unwrap();
+        assert_eq!((test.name.as_str(), test.expect), ("GET-5PCT-MSET", Expect::Value));
+        assert!(test.has_msets() && test.several_keys);
+        let requests = test.requests();
+        let mut buffer = requests.buffer(100);
+        let capacity = buffer.capacity();
+        let (mut random, keys) = (Random::new(3, 0), KeySet::Below(5000));
+        let (mut gets, mut msets) = (0, 0);
+        for round in 0..200 {
+            let wanted = if round < 199 { 100 } else { 7 };
+            requests.fill(&mut buffer, wanted, &mut random, &keys, 5000);
+            let text = std::str::from_utf8(&buffer).unwrap();
+            let found = (text.matches("$3\r\nGET\r\n").count(), text.matches("$4\r\nMSET\r\n").count());
+            assert_eq!(found.0 + found.1, wanted);
+            assert_eq!(text.matches("key:").count(), found.0 + 10 * found.1);
+            gets += found.0;
+            msets += found.1;
+        }
+        assert_eq!(buffer.capacity(), capacity, "filling allocates nothing");
+        // 19,907 draws of 5 %: the standard deviation is 31.
+        assert!((995 - 150..995 + 150).contains(&msets), "{msets} of {}", gets + msets);
+    }
+
+    #[test]
+    fn mixtures_that_make_no_sense() {
+        for name in ["set-pct-mset", "set--1pct-mset", "set-101pct-mset", "x-1pct-mset", "exec-tag-1pct-mset"]
+        {
+            assert!(Test::named(name, 3).is_none(), "{name}");
+        }
+        assert!(Test::named("ping_inline-1pct-mset", 3).is_none());
+        assert!(!Test::named("set-0pct-mset", 3).unwrap().has_msets());
+        assert!(Test::named("set-0.1pct-mset", 3).unwrap().has_msets());
     }
 }

@@ -109,7 +109,7 @@ pub struct LoadOptions {
     /// The server's process on this machine: tells what a request costs it in processor time.
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
-    /// Sets all keys of the set and get tests first.
+    /// Sets all keys that the tests read or count first.
     #[arg(long)]
     pub preload: bool,
     /// Asks CLUSTER SLOTS and sends each key to the node that owns it.
@@ -159,6 +159,14 @@ impl LoadOptions {
         });
         tests.collect()
     }
+
+    /// The tests that set the keys which the chosen ones want to find, each once.
+    pub fn preloading_tests(&self) -> Result<Vec<Test>, Failure> {
+        let mut names: Vec<&str> = self.chosen_tests()?.iter().map(|test| test.preload).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names.iter().filter_map(|name| Test::named(name, self.value_bytes as usize)).collect())
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -172,7 +180,8 @@ pub struct CompareOptions {
     /// Length of each measurement.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub seconds: Option<f64>,
-    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark.
+    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark; transactions, order and
+    /// mixed are measured only if they are named.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub only: Vec<crate::compare::Part>,
     /// Name of the run: the files are DIRECTORY/DATE-NAME.md and .json.
@@ -266,6 +275,12 @@ mod tests {
         assert_eq!(options.handshake().user.as_deref(), Some("u"));
         assert!(options.quiet && !options.csv);
         assert_eq!(options.warmup_seconds(), 0.0);
+        let preloading = |line: &str| -> Vec<String> {
+            parse(line).unwrap().preloading_tests().unwrap().into_iter().map(|test| test.name).collect()
+        };
+        assert_eq!(preloading("-t get,mget,set-1pct-mset,ping"), ["SET"]);
+        assert_eq!(preloading("-t exec-random,incr,exec-tag,mset"), ["EXEC-TAG", "INCR", "SET"]);
+        assert_eq!(preloading("GET key:__rand_int__"), ["SET"]);
         let options = parse("-s /tmp/x.sock --csv").unwrap();
         assert_eq!(options.address(), Address::Unix("/tmp/x.sock".into()));
         let options = parse("-n 10 SET key:__rand_int__ -x").unwrap();

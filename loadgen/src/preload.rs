@@ -1,4 +1,4 @@
-//! Sets all keys before the load, so that every GET finds its value.
+//! Sets all keys before the load, so that every GET finds its value and every INCR its counter.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -13,19 +13,22 @@ const PIPELINE_MAX: usize = 1000;
 const PIPELINE_BYTES: usize = 256 << 10;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Sets the keys of the `set` test with numbers below `range`, each at its own node.
+/// Sends the requests of `test` with all numbers below `range`, each to its own node. All numbers in a
+/// request are the same.
 pub fn fill(
     topology: &Topology,
     handshake: &Handshake,
+    test: &Test,
     range: u64,
-    value_bytes: usize,
     quiet: bool,
 ) -> Result<(), String> {
-    let template =
-        Test::named("set", value_bytes).ok_or_else(|| "the set test is missing".to_string())?.template();
-    let Some(patch) = template.patches.first() else { return Ok(()) };
-    let key = patch.offset - b"key:".len()..patch.offset + DIGITS;
+    let template = test.template();
+    let (Some(first), Some((before, after))) = (template.patches.first(), test.random_key()) else {
+        return Ok(());
+    };
+    let key = first.offset - before.len()..first.offset + DIGITS + after.len();
     let batch = (PIPELINE_BYTES / template.bytes.len()).clamp(1, PIPELINE_MAX);
+    let replies = test.replies() as usize;
     let mut progress = Progress::new(range, quiet);
     for (node, address) in topology.nodes.iter().enumerate() {
         let failed = |error: std::io::Error| format!("preloading {address}: {error}");
@@ -34,13 +37,15 @@ pub fn fill(
         let mut pipeline = Vec::new();
         let mut commands = 0;
         for number in 0..range {
-            write_digits(&mut command[patch.offset..patch.offset + DIGITS], number, DIGITS / 2);
+            for patch in &template.patches {
+                write_digits(&mut command[patch.offset..patch.offset + DIGITS], number, DIGITS / 2);
+            }
             if topology.is_single() || topology.owner(&command[key.clone()]) == node {
                 pipeline.extend_from_slice(&command);
                 commands += 1;
             }
             if commands == batch || number + 1 == range {
-                client.send_and_check(&pipeline, commands).map_err(failed)?;
+                client.send_and_check(&pipeline, commands * replies).map_err(failed)?;
                 progress.add(commands as u64);
                 pipeline.clear();
                 commands = 0;

@@ -85,9 +85,10 @@ pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
     };
     if options.preload {
         let quiet = options.quiet || options.csv;
-        let value_bytes = options.value_bytes as usize;
-        preload::fill(&topology, &options.handshake(), options.keys, value_bytes, quiet)
-            .map_err(Failure::ServerGone)?;
+        for test in options.preloading_tests()? {
+            preload::fill(&topology, &options.handshake(), &test, options.keys, quiet)
+                .map_err(Failure::ServerGone)?;
+        }
     }
     Ok(topology)
 }
@@ -343,7 +344,7 @@ fn put_together(
         failure = failure.or(outcome.failure);
         tally.add(outcome.tally);
     }
-    let requests = tally.replies;
+    let requests = tally.requests;
     let each = requests.max(1) as f64;
     let server = server.map(|(before, after, elapsed)| {
         let used = after.since(&before, elapsed.as_nanos() as u64);

@@ -23,10 +23,17 @@ pub enum Head {
     /// A string of so many bytes.
     Bulk(u64),
     Null,
-    /// An array, map or set.
-    Aggregate,
+    /// An array, map or set of so many elements or pairs.
+    Aggregate(u64),
     /// A double, boolean or big number.
     Other,
+}
+
+/// What stood inside aggregates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inside {
+    pub errors: u64,
+    pub nulls: u64,
 }
 
 /// The bytes are no RESP.
@@ -44,6 +51,7 @@ pub struct Scanner {
     head: Option<Head>,
     /// The current values belong to a push, which is no reply.
     push: bool,
+    inside: Inside,
     error_text: String,
 }
 
@@ -57,6 +65,11 @@ impl Scanner {
     /// The text of the last error reply, from its beginning.
     pub fn error_text(&self) -> &str {
         &self.error_text
+    }
+
+    /// What stood inside aggregates since this was last asked.
+    pub fn take_inside(&mut self) -> Inside {
+        std::mem::take(&mut self.inside)
     }
 
     /// Takes the next bytes of the stream and tells every reply that ends in them.
@@ -124,12 +137,15 @@ impl Scanner {
                     _ => count,
                 };
                 self.push |= top && kind == b'>';
-                if text == b"-1" { Head::Null } else { Head::Aggregate }
+                if text == b"-1" { Head::Null } else { Head::Aggregate(count) }
             }
             _ => return Err(Garbage(String::from_utf8_lossy(&line).into_owned())),
         };
-        if top {
-            self.head = Some(head);
+        match head {
+            _ if top => self.head = Some(head),
+            Head::Error => self.inside.errors += 1,
+            Head::Null => self.inside.nulls += 1,
+            _ => {}
         }
         // The memory of the line serves the next one.
         self.line = line;
@@ -182,15 +198,15 @@ mod tests {
                 Head::Bulk(5),
                 Head::Null,
                 Head::Null,
-                Head::Aggregate,
+                Head::Aggregate(0),
                 Head::Bulk(0),
-                Head::Aggregate,
-                Head::Aggregate,
+                Head::Aggregate(2),
+                Head::Aggregate(1),
                 Head::Other,
                 Head::Other,
-                Head::Aggregate,
+                Head::Aggregate(1),
                 Head::Bulk(7),
-                Head::Aggregate,
+                Head::Aggregate(1),
             ]
         );
         for first in 0..STREAM.len() {
@@ -213,6 +229,21 @@ mod tests {
         scanner.scan(long.as_bytes(), |_| replies += 1).unwrap();
         assert_eq!(replies, 1);
         assert_eq!(scanner.error_text().len(), LINE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn what_stands_inside_is_counted() {
+        let stream = b"*4\r\n:1\r\n-ERR inner\r\n*2\r\n$-1\r\n*-1\r\n_\r\n-ERR outer\r\n$-1\r\n*-1\r\n";
+        for piece_bytes in [1, 3, stream.len()] {
+            let mut scanner = Scanner::default();
+            let mut heads = Vec::new();
+            for piece in stream.chunks(piece_bytes) {
+                scanner.scan(piece, |head| heads.push(head)).unwrap();
+            }
+            assert_eq!(heads, [Head::Aggregate(4), Head::Error, Head::Null, Head::Null]);
+            assert_eq!(scanner.take_inside(), Inside { errors: 1, nulls: 3 });
+            assert_eq!(scanner.take_inside(), Inside::default());
+        }
     }
 
     #[test]

@@ -79,8 +79,8 @@ impl Topology {
                 test.name
             )
         })?;
-        if test.name == "MSET" {
-            return Err("MSET: its keys belong to several nodes of a cluster".into());
+        if test.several_keys {
+            return Err(format!("{}: its keys belong to several nodes of a cluster", test.name));
         }
         let range = u32::try_from(range).map_err(|_| "--cluster: -r is at most 4294967295".to_string())?;
         let mut listed = vec![Vec::new(); self.nodes.len()];
@@ -131,7 +131,12 @@ mod tests {
         }
         assert_eq!(all, 1000);
         assert!(topology.key_sets(&Test::named("lpush", 3).unwrap(), 1000).is_err());
-        assert!(topology.key_sets(&Test::named("mset", 3).unwrap(), 1000).is_err());
+        for several in ["mset", "mget", "exec-random", "get-1pct-mset"] {
+            assert!(topology.key_sets(&Test::named(several, 3).unwrap(), 1000).is_err(), "{several}");
+        }
+        let sets = topology.key_sets(&Test::named("exec-tag", 3).unwrap(), 1000).unwrap();
+        let KeySet::Listed(keys) = &sets[1] else { panic!("a cluster lists its keys") };
+        assert!(keys.iter().all(|key| slot_of(format!("counter:{{{key:012}}}:5").as_bytes()) > 8000));
         assert!(topology.key_sets(&Test::named("ping", 3).unwrap(), 1000).is_ok());
         assert!(topology.key_sets(&test, 1).is_err());
     }

@@ -1,7 +1,7 @@
 //! One thread of the load: a closed loop over its connections.
 //!
 //! ```text
-//!   fire: patch digits ─► send the whole pipeline, note the time
+//!   fire: draw digits ─► send the whole pipeline, note the time
 //!     ▲                                    │
 //!     └── all replies are there ◄── count replies, record their latency
 //! ```
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use polder::runtime::engine::{Chunk, Engine, Event, Token, Wait};
 
-use crate::command::{Expect, Template, Test, UsualReply};
+use crate::command::{Expect, Requests, Test, UsualReply};
 use crate::keys::{KeySet, Random};
 use crate::processes::{thread_cpu_ns, thread_wait_ns};
 use crate::scan::{Head, Scanner};
@@ -86,25 +86,26 @@ pub struct Plan {
 /// Counts and latencies of the measured phase.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    pub replies: u64,
-    /// Error replies.
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Error replies, also those inside an EXEC's.
     pub errors: u64,
     /// Replies of the wrong type or length.
     pub wrong: u64,
     /// Keys that were not there.
     pub misses: u64,
     pub first_error: Option<String>,
-    /// Nanoseconds from the sending of a command to its reply.
+    /// Nanoseconds from the sending of a request to its reply, the last one of a transaction.
     pub latency_ns: Histogram<u64>,
 }
 
 impl Tally {
     pub fn new() -> Self {
-        Tally { replies: 0, errors: 0, wrong: 0, misses: 0, first_error: None, latency_ns: new_histogram() }
+        Tally { requests: 0, errors: 0, wrong: 0, misses: 0, first_error: None, latency_ns: new_histogram() }
     }
 
     pub fn add(&mut self, other: Tally) {
-        self.replies += other.replies;
+        self.requests += other.requests;
         self.errors += other.errors;
         self.wrong += other.wrong;
         self.misses += other.misses;
@@ -144,16 +145,18 @@ struct Connection {
     /// The pipeline, while it is not with the engine.
     buffer: Option<Vec<u8>>,
     scanner: Scanner,
-    /// Replies that are still to come.
+    /// Requests whose replies are still to come.
     due: u32,
+    /// Replies that the first of them has got already.
+    replies_got: u32,
     sent_ns: u64,
 }
 
 pub struct Worker<E: Engine> {
     engine: E,
     plan: Plan,
-    template: Template,
-    usual: Option<UsualReply>,
+    requests: Requests,
+    check: Check,
     connections: Vec<Connection>,
     epoch: Instant,
     phase: Phase,
@@ -173,11 +176,10 @@ pub struct Worker<E: Engine> {
 impl<E: Engine> Worker<E> {
     /// Takes over connected sockets, each with the keys that it asks for.
     pub fn new(engine: E, plan: Plan, sockets: Vec<(OwnedFd, KeySet)>, first_connection: u64) -> Self {
-        let template = plan.test.template();
         let mut worker = Worker {
             engine,
-            template,
-            usual: plan.test.usual_reply(),
+            requests: plan.test.requests(),
+            check: Check::new(&plan.test),
             connections: Vec::with_capacity(sockets.len()),
             epoch: Instant::now(),
             phase: Phase::Warmup,
@@ -198,9 +200,10 @@ impl<E: Engine> Worker<E> {
                 token,
                 keys,
                 random: Random::new(worker.plan.seed, first_connection + number as u64),
-                buffer: Some(worker.template.bytes.repeat(worker.plan.pipeline)),
+                buffer: Some(worker.requests.buffer(worker.plan.pipeline)),
                 scanner: Scanner::default(),
                 due: 0,
+                replies_got: 0,
                 sent_ns: 0,
             });
         }
@@ -265,18 +268,17 @@ impl<E: Engine> Worker<E> {
 
     /// Sends the next pipeline, if there is anything left to send.
     fn fire(&mut self, position: usize, now_ns: u64) {
-        let commands = self.unsent.min(self.plan.pipeline as u64);
+        let requests = self.unsent.min(self.plan.pipeline as u64);
         let connection = &mut self.connections[position];
         let Some(mut buffer) = connection.buffer.take() else { return };
-        if commands == 0 || self.phase == Phase::Stop {
+        if requests == 0 || self.phase == Phase::Stop {
             connection.buffer = Some(buffer);
             return;
         }
-        self.unsent -= commands;
-        // Only the last pipelines are shorter, so the rest of the buffer is not needed any more.
-        buffer.truncate(commands as usize * self.template.bytes.len());
-        self.template.patch(&mut buffer, &mut connection.random, &connection.keys, self.plan.range);
-        connection.due = commands as u32;
+        self.unsent -= requests;
+        let (random, keys) = (&mut connection.random, &connection.keys);
+        self.requests.fill(&mut buffer, requests as usize, random, keys, self.plan.range);
+        connection.due = requests as u32;
         connection.sent_ns = now_ns;
         self.waiting += 1;
         if let Some(buffer) = self.engine.send(connection.token, buffer) {
@@ -318,27 +320,20 @@ impl<E: Engine> Worker<E> {
             return self.engine.release(chunk);
         };
         let bytes = self.engine.bytes(&chunk);
-        let replies = read_replies(
-            connection,
-            bytes,
-            self.usual.as_ref(),
-            self.plan.test.expect,
-            self.plan.test.value_bytes(),
-            &mut self.tally,
-        );
+        let answered = self.check.read(connection, bytes, &mut self.tally);
         self.engine.release(chunk);
-        let replies = match replies {
-            Ok(replies) if replies <= connection.due => replies,
+        let answered = match answered {
+            Ok(answered) if answered <= connection.due => answered,
             Ok(_) => return self.fail("the server sent more replies than it got requests"),
             Err(garbage) => return self.fail(&format!("the server does not speak RESP: '{garbage}'")),
         };
         let latency_ns = (now_ns - connection.sent_ns).clamp(1, LATENCY_NS_MAX);
-        self.tally.replies += u64::from(replies);
+        self.tally.requests += u64::from(answered);
         // Within the bounds nothing is refused.
-        let _ = self.tally.latency_ns.record_n(latency_ns, u64::from(replies));
+        let _ = self.tally.latency_ns.record_n(latency_ns, u64::from(answered));
         self.last_reply_ns = now_ns;
-        connection.due -= replies;
-        if connection.due == 0 && replies > 0 {
+        connection.due -= answered;
+        if connection.due == 0 && answered > 0 {
             self.waiting -= 1;
             self.fire(position, now_ns);
         }
@@ -372,39 +367,74 @@ impl<E: Engine> Worker<E> {
     }
 }
 
-/// Counts the replies that end in `bytes` and checks each.
-#[inline]
-fn read_replies(
-    connection: &mut Connection,
-    bytes: &[u8],
-    usual: Option<&UsualReply>,
+/// What replies are checked against.
+struct Check {
+    usual: Option<UsualReply>,
+    /// The reply to a request's last command.
     expect: Expect,
-    value_bytes: usize,
-    tally: &mut Tally,
-) -> Result<u32, String> {
-    let (mut replies, used) = match usual {
-        Some(usual) if connection.scanner.is_between_replies() => usual.count(bytes),
-        _ => (0, 0),
-    };
-    if used == bytes.len() {
-        return Ok(replies);
-    }
-    let (mut errors, mut wrong, mut misses) = (0, 0, 0);
-    let scanned = connection.scanner.scan(&bytes[used..], |head| {
-        replies += 1;
-        match (head, expect) {
-            (Head::Error, _) => errors += 1,
-            (Head::Null, Expect::Value) => misses += 1,
-            (Head::Bulk(length), Expect::Value) if length == value_bytes as u64 => {}
-            (Head::Status, Expect::Ok | Expect::Pong) | (_, Expect::Any) => {}
-            _ => wrong += 1,
+    /// Replies of a request.
+    replies: u32,
+    /// A request may be an MSET as well, whose reply is OK.
+    msets: bool,
+    value_bytes: u64,
+}
+
+impl Check {
+    fn new(test: &Test) -> Check {
+        Check {
+            usual: test.usual_reply(),
+            expect: test.expect,
+            replies: test.replies(),
+            msets: test.has_msets(),
+            value_bytes: test.value_bytes() as u64,
         }
-    });
-    tally.errors += errors;
-    tally.wrong += wrong;
-    tally.misses += misses;
-    if errors > 0 && tally.first_error.is_none() {
-        tally.first_error = Some(connection.scanner.error_text().to_string());
     }
-    scanned.map(|()| replies).map_err(|garbage| garbage.0)
+
+    fn is_right(&self, head: Head, expect: Expect) -> bool {
+        match (head, expect) {
+            (_, Expect::Any) | (Head::Status, Expect::Ok | Expect::Pong) => true,
+            (Head::Bulk(length), Expect::Value) => length == self.value_bytes,
+            (Head::Aggregate(count), Expect::Array(elements)) => count == elements,
+            (Head::Status, _) => self.msets,
+            _ => false,
+        }
+    }
+
+    /// Counts the requests whose last reply ends in `bytes`, and checks each reply.
+    #[inline]
+    fn read(&self, connection: &mut Connection, bytes: &[u8], tally: &mut Tally) -> Result<u32, String> {
+        let (mut answered, used) = match &self.usual {
+            Some(usual) if connection.scanner.is_between_replies() => usual.count(bytes),
+            _ => (0, 0),
+        };
+        if used == bytes.len() {
+            return Ok(answered);
+        }
+        let (mut errors, mut wrong, mut misses) = (0, 0, 0);
+        let mut got = connection.replies_got;
+        let scanned = connection.scanner.scan(&bytes[used..], |head| {
+            got += 1;
+            // Before the last reply of a transaction come OK and QUEUED.
+            let expect = if got < self.replies { Expect::Ok } else { self.expect };
+            match (head, expect) {
+                (Head::Error, _) => errors += 1,
+                (Head::Null, Expect::Value) => misses += 1,
+                _ => wrong += u64::from(!self.is_right(head, expect)),
+            }
+            if got == self.replies {
+                got = 0;
+                answered += 1;
+            }
+        });
+        connection.replies_got = got;
+        let inside = connection.scanner.take_inside();
+        errors += inside.errors;
+        tally.errors += errors;
+        tally.wrong += wrong;
+        tally.misses += misses + inside.nulls;
+        if errors > 0 && tally.first_error.is_none() {
+            tally.first_error = Some(connection.scanner.error_text().to_string());
+        }
+        scanned.map(|()| answered).map_err(|garbage| garbage.0)
+    }
 }

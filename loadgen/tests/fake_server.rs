@@ -14,6 +14,8 @@ use polder_loadgen::runner;
 #[derive(Clone, Copy)]
 struct Behaviour {
     reply: &'static [u8],
+    /// Other replies, for the commands of these names.
+    named: &'static [(&'static str, &'static [u8])],
     /// Waits so long before it answers what one read brought.
     delay: Duration,
     /// Sends replies in pieces of this size.
@@ -22,8 +24,13 @@ struct Behaviour {
     close_after: usize,
 }
 
-const PROMPT: Behaviour =
-    Behaviour { reply: b"+OK\r\n", delay: Duration::ZERO, piece_bytes: usize::MAX, close_after: usize::MAX };
+const PROMPT: Behaviour = Behaviour {
+    reply: b"+OK\r\n",
+    named: &[],
+    delay: Duration::ZERO,
+    piece_bytes: usize::MAX,
+    close_after: usize::MAX,
+};
 
 /// Starts the server on a port of its own. It lives as long as the test's process.
 fn serve(behaviour: Behaviour) -> u16 {
@@ -42,15 +49,15 @@ fn serve(behaviour: Behaviour) -> u16 {
 fn converse(mut stream: TcpStream, behaviour: Behaviour) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = [0; 65536];
-    // Line ends that the current command still lacks; 0 between commands.
-    let (mut lines_due, mut commands) = (0, 0);
-    let mut line = Vec::new();
+    // Line ends that the current command has and still lacks; 0 between commands.
+    let (mut lines, mut lines_due, mut commands) = (0, 0, 0);
+    let (mut line, mut reply) = (Vec::new(), behaviour.reply);
     loop {
         let count = match stream.read(&mut buffer) {
             Ok(count) if count > 0 => count,
             _ => return,
         };
-        let mut complete = 0;
+        let mut replies = Vec::new();
         for &byte in &buffer[..count] {
             line.push(byte);
             if byte != b'\n' {
@@ -59,14 +66,23 @@ fn converse(mut stream: TcpStream, behaviour: Behaviour) {
             let text = String::from_utf8(std::mem::take(&mut line)).unwrap();
             if lines_due == 0 {
                 lines_due = 2 * text.trim().trim_start_matches('*').parse::<usize>().unwrap();
-            } else {
-                lines_due -= 1;
-                complete += usize::from(lines_due == 0);
+                lines = 0;
+                continue;
+            }
+            lines += 1;
+            lines_due -= 1;
+            if lines == 2 {
+                let other = behaviour.named.iter().find(|(name, _)| *name == text.trim());
+                reply = other.map_or(behaviour.reply, |(_, reply)| reply);
+            }
+            if lines_due == 0 {
+                replies.push(reply);
             }
         }
         std::thread::sleep(behaviour.delay);
-        let answered = complete.min(behaviour.close_after - commands);
-        for piece in behaviour.reply.repeat(answered).chunks(behaviour.piece_bytes) {
+        let complete = replies.len();
+        replies.truncate(behaviour.close_after - commands);
+        for piece in replies.concat().chunks(behaviour.piece_bytes) {
             if stream.write_all(piece).is_err() {
                 return;
             }
@@ -128,6 +144,84 @@ fn replies_in_single_bytes_are_counted() {
         let result = measure(&format!("-p {port} -c 3 -n 200 -P 7 -t get --engine {engine}"));
         assert_eq!((result.requests, result.wrong, result.misses), (200, 0, 0));
     }
+}
+
+/// What a server that knows transactions says to five INCRs.
+const TRANSACTIONS: Behaviour = Behaviour {
+    reply: b"+QUEUED\r\n",
+    named: &[("MULTI", b"+OK\r\n"), ("EXEC", b"*5\r\n:1\r\n:2\r\n:3\r\n:44\r\n:5\r\n")],
+    ..PROMPT
+};
+
+#[test]
+fn a_transaction_is_one_request() {
+    for (piece_bytes, delay) in
+        [(usize::MAX, Duration::ZERO), (1, Duration::ZERO), (7, Duration::from_millis(5))]
+    {
+        let port = serve(Behaviour { piece_bytes, delay, ..TRANSACTIONS });
+        for (engine, test) in
+            engines().into_iter().flat_map(|engine| [(engine, "exec-tag"), (engine, "exec-random")])
+        {
+            let result = measure(&format!("-p {port} -c 3 -n 61 -P 4 -r 100 -t {test} --engine {engine}"));
+            assert_eq!((result.requests, &result.failure), (61, &None), "{result:?}");
+            assert_eq!((result.errors, result.wrong, result.misses), (0, 0, 0), "{result:?}");
+            // The reply of MULTI may come long before that of EXEC, and only the latter counts.
+            assert!(result.latency_us.min >= delay.as_micros() as f64, "{result:?}");
+        }
+    }
+}
+
+#[test]
+fn a_transaction_that_fails_is_told() {
+    // Nothing was done: a key was watched. This load watches none, so the reply is wrong.
+    let port = serve(Behaviour { named: &[("EXEC", b"*-1\r\n")], ..TRANSACTIONS });
+    let result = measure(&format!("-p {port} -c 2 -n 20 -P 3 -t exec-tag"));
+    assert_eq!((result.requests, result.wrong, result.errors), (20, 20, 0));
+    // Too few replies inside.
+    let port = serve(Behaviour { named: &[("EXEC", b"*1\r\n:1\r\n")], ..TRANSACTIONS });
+    let result = measure(&format!("-p {port} -c 2 -n 20 -P 3 -t exec-tag"));
+    assert_eq!((result.wrong, result.errors), (20, 0));
+    // An error among the replies inside, one while queueing, and EXEC refused.
+    const INSIDE: &[u8] = b"*5\r\n:1\r\n-WRONGTYPE no\r\n:1\r\n-ERR no\r\n:1\r\n";
+    let port = serve(Behaviour { named: &[("EXEC", INSIDE)], ..TRANSACTIONS });
+    let result = measure(&format!("-p {port} -c 2 -n 20 -P 3 -t exec-random"));
+    assert_eq!((result.requests, result.wrong, result.errors), (20, 0, 40));
+    let port = serve(Behaviour { named: &[("MULTI", b"-ERR unknown command\r\n")], ..TRANSACTIONS });
+    let result = measure(&format!("-p {port} -c 1 -n 20 -P 3 -t exec-random"));
+    assert_eq!(result.errors, 20);
+    assert_eq!(result.first_error.as_deref(), Some("ERR unknown command"));
+    let output = binary(&format!("-p {port} -c 1 -n 20 -P 3 -t exec-random"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn many_keys_in_one_request() {
+    const TEN: &[u8] = b"*10\r\n$1\r\nx\r\n$1\r\nx\r\n$1\r\nx\r\n$-1\r\n$1\r\nx\r\n$1\r\nx\r\n$1\r\nx\r\n$1\r\nx\r\n$1\r\nx\r\n$-1\r\n";
+    let port = serve(Behaviour { named: &[("MGET", TEN)], ..PROMPT });
+    let result = measure(&format!("-p {port} -c 2 -n 30 -P 4 -r 100 -d 1 -t mget"));
+    assert_eq!((result.requests, result.wrong, result.misses), (30, 0, 60));
+    let result = measure(&format!("-p {port} -c 2 -n 30 -P 4 -r 100 -d 1 -t mset"));
+    assert_eq!((result.requests, result.wrong), (30, 0));
+    let port = serve(Behaviour { named: &[("MGET", b"*0\r\n")], ..PROMPT });
+    let result = measure(&format!("-p {port} -c 2 -n 30 -P 4 -r 100 -d 1 -t mget"));
+    assert_eq!((result.requests, result.wrong), (30, 30));
+}
+
+#[test]
+fn a_mixture_takes_both_replies() {
+    let port = serve(Behaviour { named: &[("GET", b"$3\r\nxxx\r\n")], piece_bytes: 11, ..PROMPT });
+    for test in ["get-30pct-mset", "set-30pct-mset", "get-0pct-mset", "set-100pct-mset"] {
+        let result = measure(&format!("-p {port} -c 3 -n 500 -P 16 -r 100 -t {test}"));
+        assert_eq!(
+            (result.requests, result.wrong, result.errors, result.misses),
+            (500, 0, 0, 0),
+            "{result:?}"
+        );
+    }
+    // A GET that gets OK is wrong where there are no MSETs.
+    let port = serve(PROMPT);
+    let result = measure(&format!("-p {port} -c 3 -n 50 -P 16 -r 100 -t get"));
+    assert_eq!(result.wrong, 50);
 }
 
 #[test]

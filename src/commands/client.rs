@@ -9,7 +9,7 @@ use crate::error::CommandError;
 use crate::resp::Args;
 use crate::resp::number::parse_integer;
 use crate::runtime::socket;
-use crate::session::{ConnectionKind, ReplyMode, Session};
+use crate::session::{ConnectionKind, ReplyMode, Session, Unblocked};
 use crate::shard::upkeep::client_address;
 use crate::shard::{Pause, Report};
 
@@ -84,7 +84,9 @@ const SUBCOMMANDS: &[Command] = &[
         "<LIB-NAME libname | LIB-VER libver>",
     ),
     own("client|setname", 3, setname).since("2.6.9").docs("Names the connection.", "O(1)", "connection-name"),
-    own("client|unblock", -3, unblock).since("5.0.0").flags(FLAGS | flag::ADMIN).docs(
+    all("client|unblock", -3, Run::Gather { check: check_unblock, part: unblock, merge: merge_unblock })
+        .since("5.0.0")
+        .docs(
         "Ends the waiting of a client that a blocking command holds.",
         "O(log N) where N is the number of client connections",
         "client-id [TIMEOUT | ERROR]",
@@ -206,8 +208,7 @@ fn reply(here: &mut Here<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// No command blocks a client yet, so there is never one to release.
-fn unblock(here: &mut Here<'_>) -> Result<(), CommandError> {
+fn check_unblock(here: &mut Here<'_>) -> Result<Next, CommandError> {
     match here.args.len() {
         3 => {}
         4 if here.args.is(3, "TIMEOUT") || here.args.is(3, "ERROR") => {}
@@ -217,7 +218,24 @@ fn unblock(here: &mut Here<'_>) -> Result<(), CommandError> {
         }
     }
     here.args.integer(2)?;
-    here.reply.integer(0);
+    Ok(Next::Gather)
+}
+
+/// Ends the waiting of a client of this shard: 1 if there was one.
+fn unblock(part: &mut Part<'_>) -> Report {
+    let id = part.args.integer(2).ok().and_then(|id| u64::try_from(id).ok()).unwrap_or(0);
+    let by_error = part.args.len() == 4 && part.args.is(3, "ERROR");
+    let Some(session) = part.shard.sessions.find(id) else { return Report::Count(0) };
+    let Some(wait) = session.waiting.filter(|_| session.blocked) else { return Report::Count(0) };
+    session.blocked = false;
+    let how = if by_error { Unblocked::ByError } else { Unblocked::TimeIsUp };
+    part.shard.unblocked.push((wait, how));
+    Report::Count(1)
+}
+
+fn merge_unblock(here: &mut Here<'_>, reports: Vec<Report>) -> Result<(), CommandError> {
+    let unblocked = reports.iter().any(|report| matches!(report, Report::Count(1)));
+    here.reply.integer(i64::from(unblocked));
     Ok(())
 }
 
@@ -397,6 +415,7 @@ fn client_line(session: &Session, table: &CommandTable, now_ms: i64, unix_socket
     for (set, letter) in [
         (session.monitor, 'O'),
         (session.is_queueing(), 'x'),
+        (session.blocked, 'b'),
         (session.closing, 'c'),
         (session.kind == ConnectionKind::Unix, 'U'),
         (session.readonly, 'r'),

@@ -12,7 +12,7 @@ use super::help::write_help;
 use super::{Command, Group, Here, Next, Part, Run, flag};
 use crate::error::CommandError;
 use crate::glob::glob_match;
-use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, Kind, StringRef, StringValue};
+use crate::keyspace::{Encoding, EntryRef, Expiry, Key, Keyspace, Kind, StringRef, StringValue};
 use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
@@ -144,7 +144,7 @@ fn check(here: &mut Here<'_>) -> Result<Next, CommandError> {
         Action::DictResizing => {
             return Err(without_effect("tables grow and shrink in small steps at all times"));
         }
-        Action::QuicklistThreshold => return Err(without_effect("there are no quicklists")),
+        Action::QuicklistThreshold => return Err(without_effect("list-max-listpack-size says it all")),
         Action::ReplyBuffer => {
             return Err(without_effect(
                 "reply buffers are borrowed for each turn and never resized by a job",
@@ -206,7 +206,8 @@ fn part(part: &mut Part<'_>) -> Report {
         Action::DigestValue => return digest_values(part),
         Action::TableStatistics => return table_statistics(part),
         Action::Object => return describe(part, object_text),
-        Action::ValueTable | Action::Listpack => return describe(part, |_, _| String::new()),
+        Action::ValueTable => return describe(part, |_, _| String::new()),
+        Action::Listpack => return describe(part, |entry, _| entry.encoding().name().to_owned()),
         _ => {}
     }
     Report::Done
@@ -236,6 +237,9 @@ fn merge(here: &mut Here<'_>, reports: Vec<Report>) -> Result<(), CommandError> 
                     return Err(CommandError::text(
                         "ERR The value stored at the specified key is not represented using an hash table",
                     ));
+                }
+                Action::Listpack if text == Encoding::Listpack.name().as_bytes() => {
+                    return Err(without_effect("small values have a layout of their own"));
                 }
                 Action::Listpack => return Err(CommandError::text("ERR Not a listpack encoded object.")),
                 _ => here.reply.status(&String::from_utf8_lossy(&text)),

@@ -204,13 +204,10 @@ fn clients(page: &mut Page, overview: &Overview<'_>) {
     page.field("maxclients", overview.shard.config.maxclients);
     page.field("client_recent_max_input_buffer", overview.total.input_bytes_max);
     page.field("client_recent_max_output_buffer", overview.total.output_bytes_max);
-    page.zeros(&[
-        "blocked_clients",
-        "tracking_clients",
-        "clients_in_timeout_table",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ]);
+    page.field("blocked_clients", overview.total.clients_blocked);
+    page.zeros(&["tracking_clients", "clients_in_timeout_table"]);
+    page.field("total_blocking_keys", overview.total.keys_awaited);
+    page.zeros(&["total_blocking_keys_on_nokey"]);
 }
 
 fn memory(page: &mut Page, overview: &Overview<'_>) {

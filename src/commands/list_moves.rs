@@ -120,14 +120,14 @@ fn rpoplpush(data: &mut Data<'_>) -> Result<(), CommandError> {
 // The steps of a move between two shards.
 
 /// Answers whether there is a list to take an element from.
-fn check_source(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn check_source(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.target(1);
     reply.integer(i64::from(database.edit::<List>(&key)?.is_some()));
     Ok(())
 }
 
 /// An error if the destination has another type.
-fn check_destination(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn check_destination(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.target(2);
     reply.integer(i64::from(database.edit::<List>(&key)?.is_some()));
     Ok(())
@@ -153,21 +153,21 @@ fn push_destination(data: &mut Data<'_>, to: End) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn lmove_pop(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn lmove_pop(data: &mut Data<'_>) -> Result<(), CommandError> {
     let from = end_of(&data.args, 3)?;
     pop_source(data, from)
 }
 
-fn lmove_push(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn lmove_push(data: &mut Data<'_>) -> Result<(), CommandError> {
     let to = end_of(&data.args, 4)?;
     push_destination(data, to)
 }
 
-fn rpoplpush_pop(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn rpoplpush_pop(data: &mut Data<'_>) -> Result<(), CommandError> {
     pop_source(data, End::Back)
 }
 
-fn rpoplpush_push(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn rpoplpush_push(data: &mut Data<'_>) -> Result<(), CommandError> {
     push_destination(data, End::Front)
 }
 
@@ -178,7 +178,7 @@ fn lmove_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
 }
 
 /// The hops of a move, whose steps are: check the source, check the destination, pop, push.
-fn move_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
+pub(super) fn move_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
     match plan.hop {
         0 => {
             plan.push(plan.shard_of(1), 0);
@@ -187,7 +187,7 @@ fn move_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
         1 => {
             // What is wrong with the source comes first, then that it is missing.
             let [source, destination] = plan.results.as_slice() else { return Ok(()) };
-            if source.integer() == Some(0) {
+            if source.integer() == Some(0) || (source.integer().is_none() && plan.again) {
                 plan.reply.null();
             } else if source.integer().is_none() || destination.integer().is_none() {
                 plan.reply_error();
@@ -283,7 +283,7 @@ fn lmpop(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 /// Of one shard's keys: the argument of the first that exists, below zero if it holds no list; 0 if there
 /// is none.
-fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
+pub(super) fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
     let mut first = 0;
     for index in 1..data.args.len() {
         let Target { database, key, .. } = data.target(index);
@@ -297,19 +297,26 @@ fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// `name key end count`: pops from one list that is known to be there.
-fn pop_from(data: &mut Data<'_>) -> Result<(), CommandError> {
+/// `name key end [count]`: pops from one list that is known to be there.
+pub(super) fn pop_from(data: &mut Data<'_>) -> Result<(), CommandError> {
     let end = end_of(&data.args, 2)?;
-    let count = data.args.integer(3)? as usize;
-    if !pop_first(data, 1..2, end, Some(count))? {
+    let count = if data.args.len() > 3 { Some(data.args.integer(3)? as usize) } else { None };
+    if !pop_first(data, 1..2, end, count)? {
         data.reply.null_array();
     }
     Ok(())
 }
 
-/// Asks every shard for the first of its keys that exists, then pops from the first of them all.
 fn lmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
-    let PopMany { keys, end, count } = PopMany::parse(&plan.args, 1)?;
+    let request = PopMany::parse(&plan.args, 1)?;
+    plan_pop(plan, request, false)
+}
+
+/// Asks every shard for the first of its keys that exists, then pops from the first of them all; `one`
+/// element, which is answered alone, or as many as are wanted.
+pub(super) fn plan_pop(plan: &mut Plan<'_>, request: PopMany, one: bool) -> Result<(), CommandError> {
+    let PopMany { keys, end, count } = request;
+    let again = plan.again;
     let owners: Vec<(usize, usize)> = keys.map(|index| (index, plan.shard_of(index))).collect();
     // The arguments of a shard's own keys.
     let own = |shard| owners.iter().filter(move |(_, owner)| *owner == shard).map(|(index, _)| *index);
@@ -330,14 +337,16 @@ fn lmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
                 let nth = position.unsigned_abs() as usize - 1;
                 Some((own(result.shard).nth(nth)?, position > 0, result.shard))
             });
+            let found = found.filter(|&(_, is_list, _)| is_list || !again);
             match found.min() {
                 None => plan.reply.null_array(),
                 Some((_, false, _)) => return Err(CommandError::WrongType),
                 Some((index, true, shard)) => {
                     let end = if end == End::Front { "LEFT" } else { "RIGHT" };
                     let count = count.to_string();
-                    let args = [plan.args.get(0), plan.args.get(index), end.as_bytes(), count.as_bytes()];
-                    let args = args.map(<[u8]>::to_vec).to_vec();
+                    let words = [plan.args.get(0), plan.args.get(index), end.as_bytes(), count.as_bytes()];
+                    let mut args = words.map(<[u8]>::to_vec).to_vec();
+                    args.truncate(if one { 3 } else { 4 });
                     plan.work.push(Work { shard, step: 1, args, moved: None });
                 }
             }

@@ -316,11 +316,10 @@ fn ltrim(data: &mut Data<'_>) -> Result<(), CommandError> {
         let length = list.len();
         let (first, count) = range_of(start, stop, length);
         let behind = length - first - count;
+        // Who watches the key is told even if nothing is removed, as in Redis.
         for (end, count) in [(End::Back, behind), (End::Front, first)] {
-            if count > 0 {
-                let cut = list.change().cut(end, count, limit);
-                list.bury(cut);
-            }
+            let cut = list.change().cut(end, count, limit);
+            list.bury(cut);
         }
     }
     reply.ok();

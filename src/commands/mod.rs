@@ -26,6 +26,7 @@ pub mod keyspec;
 pub mod latency;
 pub mod lcs;
 pub mod list_moves;
+pub mod list_waits;
 pub mod lists;
 #[cfg(test)]
 mod reference_tests;
@@ -40,6 +41,7 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 pub mod transactions;
+pub mod waiting;
 
 use crate::error::CommandError;
 use crate::keyspace::{Database, Key, Keyspace, Moved};
@@ -61,6 +63,7 @@ pub const FAMILIES: &[&[Command]] = &[
     lcs::COMMANDS,
     lists::COMMANDS,
     list_moves::COMMANDS,
+    list_waits::COMMANDS,
     sorted_sets::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
@@ -75,6 +78,7 @@ pub const FAMILIES: &[&[Command]] = &[
     memory::COMMANDS,
     monitor::COMMANDS,
     transactions::COMMANDS,
+    waiting::COMMANDS,
     cluster::COMMANDS,
     debug::COMMANDS,
 ];
@@ -97,6 +101,11 @@ pub struct Data<'a> {
     pub moved: Option<Moved>,
     /// The longest string that may come to be (`proto-max-bulk-len`), in bytes.
     pub string_bytes_max: usize,
+    /// Of a client that waited: the hash of the key that has been written. Only that one serves it.
+    pub serving: Option<u64>,
+    /// Set with the null that is the reply: outside of EXEC the client waits for elements, so many
+    /// milliseconds, or for ever if it is 0.
+    pub park: Option<i64>,
 }
 
 /// A command on the session or the server: runs on the shard of the connection.
@@ -165,6 +174,8 @@ pub enum Run {
     /// In several hops that depend on each other: `plan` says after each hop what the next one does, by
     /// number in `steps`. `whole` serves when one shard owns all keys.
     Hops { whole: DataFunction, steps: &'static [DataFunction], plan: PlanFunction },
+    /// As `Hops`, and where it finds nothing its client waits until there is something.
+    Wait { whole: DataFunction, steps: &'static [DataFunction], plan: PlanFunction },
     /// On the session's queue of commands and its watched keys; the shards of the keys run `steps`.
     Transaction { action: TransactionAction, steps: &'static [DataFunction] },
 }
@@ -326,6 +337,14 @@ impl Command {
 
     pub const fn deprecated(self, since: &'static str, replaced_by: &'static str) -> Self {
         Command { deprecated: Some((since, replaced_by)), ..self }
+    }
+
+    /// The keys of a command that waits: their positions, and whether elements in them are what it waits for.
+    /// To a key that it only writes to, it adds what it took elsewhere.
+    pub fn waits_for(&self, args: &Args<'_>) -> Vec<(usize, bool)> {
+        let mut keys = Vec::new();
+        keyspec::find_keys(self, args, &mut keys);
+        keys.iter().map(|key| (key.index, key.flags & key_flag::DELETE != 0)).collect()
     }
 
     /// Whether a command line of `count` arguments, name included, can be right.

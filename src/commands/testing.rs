@@ -123,7 +123,9 @@ impl Harness {
             Run::Hops { whole, .. } if self.keyspaces.len() == 1 || owners.len() == 1 => {
                 self.step(owners.first().copied().unwrap_or(0), whole, arguments, None, out).map(drop)
             }
-            Run::Hops { steps, plan, .. } => self.hops(steps, plan, arguments, out),
+            Run::Hops { steps, plan, .. } | Run::Wait { steps, plan, .. } => {
+                self.hops(steps, plan, arguments, out)
+            }
             Run::EachShard { part, .. } if self.keyspaces.len() == 1 => {
                 self.step(0, part, arguments, None, out).map(drop)
             }
@@ -162,8 +164,18 @@ impl Harness {
             let reply = Reply::new(out, self.resp3);
             let (database, string_bytes_max) = (self.database, self.string_bytes_max);
             let key_slot = NO_KEY;
-            let mut data =
-                Data { keyspace, database, args, key_hash, key_slot, reply, moved, string_bytes_max };
+            let mut data = Data {
+                keyspace,
+                database,
+                args,
+                key_hash,
+                key_slot,
+                reply,
+                moved,
+                string_bytes_max,
+                serving: None,
+                park: None,
+            };
             function(&mut data)?;
             Ok(data.moved)
         })
@@ -182,6 +194,8 @@ impl Harness {
                 let reply = Reply::new(out, self.resp3);
                 let (database, route) = (self.database, self.route);
                 let mut plan = Plan {
+                    again: false,
+                    park: None,
                     args,
                     database,
                     hop,

@@ -47,6 +47,8 @@ pub struct Call {
     /// Hash and table slot of the first key, if it goes to one shard and has one; else [`NO_KEY`].
     pub hash: u64,
     pub slot: u16,
+    /// It may make its client wait for elements.
+    pub may_wait: bool,
 }
 
 impl Call {
@@ -131,7 +133,7 @@ impl Burst {
 
 #[inline]
 fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
-    let refused = Call { command: u16::MAX, way: Way::Refused, hash: 0, slot: NO_KEY };
+    let refused = Call { command: u16::MAX, way: Way::Refused, hash: 0, slot: NO_KEY, may_wait: false };
     let Some(mut id) = table.find(args.get(0)) else { return refused };
     let mut command = table.get(id);
     if !command.subcommands.is_empty() && args.len() >= 2 {
@@ -154,13 +156,14 @@ fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
         let slot = if by_slot || shard.route.shards() > 1 { slot_of(key) } else { 0 };
         let way = Way::Shard(shard.route.shard_of_slot(slot) as u16);
         let hash = shard.keyspace.hash_of(key);
-        return Call { command: id.0, way, hash, slot: if by_slot { slot } else { 0 } };
+        return Call { command: id.0, way, hash, slot: if by_slot { slot } else { 0 }, may_wait: false };
     }
     let way = match &command.run {
         Some(run) => way_of(run, command, args, shard),
         None => Way::Refused,
     };
-    let mut call = Call { command: id.0, way, hash: 0, slot: NO_KEY };
+    let may_wait = matches!(command.run, Some(Run::Wait { .. }));
+    let mut call = Call { command: id.0, way, hash: 0, slot: NO_KEY, may_wait };
     if let (Way::Shard(_), Some(key)) = (way, key) {
         let key = shard.keyspace.key(key);
         (call.hash, call.slot) = (key.hash, key.slot);
@@ -180,9 +183,12 @@ fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
         Run::EachShard { split: Split::Keys { stride }, .. } => {
             one_shard((1..args.len()).step_by(*stride), args, shard)
         }
-        Run::Hops { .. } => {
+        Run::Hops { .. } | Run::Wait { .. } => {
             let mut keys = Vec::new();
             find_keys(command, args, &mut keys);
+            if keys.is_empty() && matches!(run, Run::Wait { .. }) {
+                return Way::Shard(shard.id as u16);
+            }
             one_shard(keys.iter().map(|key| key.index), args, shard)
         }
     }

@@ -31,16 +31,25 @@ pub const SHARE: u8 = u8::MAX;
 
 /// A command that is under way on several shards.
 pub struct Coordination {
-    command: u16,
-    args: KeptArgs,
-    database: u16,
+    pub command: u16,
+    pub args: KeptArgs,
+    pub database: u16,
     resp3: bool,
     started: u64,
     state: State,
     /// The transaction whose locks it holds.
-    transaction: Option<TransactionId>,
+    pub transaction: Option<TransactionId>,
+    /// The number of its client's waiting for elements, if it has found none before.
+    pub block: Option<u64>,
     /// The EXEC that it belongs to, and that goes on with its reply.
     exec: Option<Box<Exec>>,
+}
+
+/// What a plan has said.
+#[derive(Default)]
+struct Planned {
+    work: Vec<Work>,
+    park: Option<i64>,
 }
 
 enum State {
@@ -60,7 +69,7 @@ pub struct KeptArgs {
 }
 
 impl KeptArgs {
-    fn keep(args: &Args<'_>) -> Self {
+    pub fn keep(args: &Args<'_>) -> Self {
         let mut kept = KeptArgs { bytes: Vec::new(), spans: Vec::with_capacity(args.len()) };
         for argument in args.iter() {
             kept.spans.push(Span::new(kept.bytes.len(), argument.len()));
@@ -69,7 +78,7 @@ impl KeptArgs {
         kept
     }
 
-    fn args(&self) -> Args<'_> {
+    pub fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.spans, &mut [])
     }
 }
@@ -105,6 +114,7 @@ impl Dispatcher {
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction: None,
+            block: None,
             exec: None,
         });
         self.start_several(token, coordination, out)
@@ -132,6 +142,7 @@ impl Dispatcher {
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction,
+            block: None,
             exec: Some(exec),
         });
         let Some(Run::Gather { check, .. }) = command.run else {
@@ -163,7 +174,7 @@ impl Dispatcher {
         }
     }
 
-    fn start_several(
+    pub(super) fn start_several(
         &mut self,
         token: Token,
         mut coordination: Box<Coordination>,
@@ -182,13 +193,13 @@ impl Dispatcher {
                 coordination.state = State::Shares { key_parts };
                 parts
             }
-            Some(Run::Hops { plan, .. }) => {
+            Some(Run::Hops { plan, .. } | Run::Wait { plan, .. }) => {
                 let mut reply = Vec::new();
                 let work = match self.plan(&coordination, plan, Vec::new(), &mut reply) {
-                    Ok(work) if work.is_empty() => {
+                    Ok(Planned { work, .. }) if work.is_empty() => {
                         return self.finish_reply(token, &mut coordination, &reply, out);
                     }
-                    Ok(work) => work,
+                    Ok(Planned { work, .. }) => work,
                     Err(error) => return self.finish_error(token, &mut coordination, &error, out),
                 };
                 let mut keys = Vec::new();
@@ -268,6 +279,7 @@ impl Dispatcher {
             started: Ticks::now(),
             state: State::Gather,
             transaction: None,
+            block: None,
             exec: None,
         });
         self.gather_for(token, client_id, coordination);
@@ -387,8 +399,8 @@ impl Dispatcher {
         plan: crate::transaction::PlanFunction,
         results: Vec<StepResult>,
         reply: &mut Vec<u8>,
-    ) -> Result<Vec<Work>, CommandError> {
-        let State::Hops { done, .. } = coordination.state else { return Ok(Vec::new()) };
+    ) -> Result<Planned, CommandError> {
+        let State::Hops { done, .. } = coordination.state else { return Ok(Planned::default()) };
         let mut plan_state = Plan {
             args: coordination.args.args(),
             database: coordination.database as usize,
@@ -397,9 +409,11 @@ impl Dispatcher {
             results,
             work: Vec::new(),
             reply: Reply::new(reply, coordination.resp3),
+            again: coordination.block.is_some(),
+            park: None,
         };
         plan(&mut plan_state)?;
-        Ok(plan_state.work)
+        Ok(Planned { work: plan_state.work, park: plan_state.park })
     }
 
     /// The replies in a batch that is back count: whoever waited only for them goes on.
@@ -461,12 +475,12 @@ impl Dispatcher {
                 dispatcher.release(&parts);
                 true
             }
-            Kind::Burst(_) => true,
+            Kind::Burst(_) | Kind::Blocked(_) => true,
         });
     }
 
     /// What a session waited for is there: `answer` writes the reply, or has it wait for more (`false`).
-    fn answer_session(
+    pub(super) fn answer_session(
         &mut self,
         token: Token,
         silent: bool,
@@ -475,6 +489,7 @@ impl Dispatcher {
         let mut out = match self.shard.sessions.get(token) {
             Some(session) => {
                 session.waiting = None;
+                session.blocked = false;
                 self.shard.sessions.take_output(token)
             }
             // The client is gone; what was begun is finished all the same.
@@ -535,14 +550,19 @@ impl Dispatcher {
                 debug_assert!(merged.is_some(), "shards answer with whole replies");
                 self.finish_reply(token, &mut coordination, &reply, out)
             }
-            (State::Hops { done, .. }, Some(Run::Hops { plan, .. })) => {
+            (State::Hops { done, .. }, Some(Run::Hops { plan, .. } | Run::Wait { plan, .. })) => {
                 *done += 1;
                 let results = self.take_results(&parts);
                 self.release(&parts);
                 let mut reply = Vec::new();
                 match self.plan(&coordination, plan, results, &mut reply) {
-                    Ok(work) if work.is_empty() => self.finish_reply(token, &mut coordination, &reply, out),
-                    Ok(work) => {
+                    Ok(Planned { park: Some(timeout_ms), .. }) if coordination.exec.is_none() => {
+                        self.block(token, coordination, &reply, timeout_ms, out)
+                    }
+                    Ok(Planned { work, .. }) if work.is_empty() => {
+                        self.finish_reply(token, &mut coordination, &reply, out)
+                    }
+                    Ok(Planned { work, .. }) => {
                         let parts = self.put_work(&coordination, work);
                         self.wait_with(token, Kind::Command(coordination), parts);
                         false
@@ -616,9 +636,9 @@ impl Dispatcher {
             exec.push_reply(reply);
             return self.continue_exec(token, exec, out);
         }
-        if let Some(id) = coordination.transaction {
-            self.coordinator.conclude(id, &mut self.actions);
-            self.carry_out();
+        self.conclude(coordination.transaction.take());
+        if let Some(block) = coordination.block {
+            self.forget_block(block);
         }
         out.extend_from_slice(reply);
         true
@@ -663,12 +683,19 @@ impl Dispatcher {
 }
 
 impl Coordination {
+    /// To be planned anew.
+    pub fn try_again(&mut self) {
+        self.state = State::Hops { done: 0, first: Vec::new() };
+    }
+
     fn share_header(&self) -> ItemHeader {
         ItemHeader {
             command: self.command,
             step: SHARE,
             resp3: self.resp3,
             no_touch: false,
+            parks: false,
+            in_exec: false,
             database: self.database,
             arguments: 0,
             slot: NO_KEY,

@@ -101,6 +101,8 @@ impl Exec {
             step: 0,
             resp3,
             no_touch: false,
+            parks: false,
+            in_exec: true,
             database: self.databases[index],
             arguments: 0,
             slot: NO_KEY,
@@ -304,6 +306,8 @@ impl Dispatcher {
             step,
             resp3: false,
             no_touch: false,
+            parks: false,
+            in_exec: true,
             database: watched.database,
             arguments: if more.is_empty() { 2 } else { 3 },
             slot: NO_KEY,
@@ -502,6 +506,7 @@ impl Dispatcher {
         // The replies are wanted or not as a whole.
         let session = self.shard.sessions.current(token);
         let mode = std::mem::replace(&mut session.reply_mode, ReplyMode::On);
+        self.exec_running = true;
         let count = exec.burst.frames.len();
         let mut replies = std::mem::take(&mut exec.replies);
         let mut index = 0;
@@ -518,6 +523,10 @@ impl Dispatcher {
             }
         }
         exec.replies = replies;
+        self.exec_running = false;
+        if !self.parking.is_empty() {
+            self.serve_ready();
+        }
         let session = self.shard.sessions.current(token);
         if session.reply_mode == ReplyMode::On {
             session.reply_mode = mode;
@@ -569,6 +578,8 @@ impl Dispatcher {
                 step: STEP_CHECK,
                 resp3: false,
                 no_touch: false,
+                parks: false,
+                in_exec: true,
                 database: watched.database,
                 arguments: 3,
                 slot: NO_KEY,
@@ -659,7 +670,7 @@ impl Dispatcher {
             let index = exec.next;
             let call = exec.burst.call(index);
             match (call.way, self.table.get(CommandId(call.command)).run) {
-                (Way::Several, Some(Run::Hops { .. })) | (_, Some(Run::Gather { .. })) => {
+                (Way::Several, Some(Run::Hops { .. } | Run::Wait { .. })) | (_, Some(Run::Gather { .. })) => {
                     if !parts.is_empty() {
                         break;
                     }
@@ -772,10 +783,7 @@ impl Dispatcher {
     fn end_exec(&mut self, token: Token, exec: &mut Exec) {
         self.show_exec(token, exec.command);
         self.shard.unwatched.append(&mut exec.watched);
-        if let Some(id) = exec.transaction {
-            self.coordinator.conclude(id, &mut self.actions);
-            self.carry_out();
-        }
+        self.conclude(exec.transaction.take());
         self.shard.metrics.ran(exec.command, Ticks::now().wrapping_sub(exec.started));
     }
 

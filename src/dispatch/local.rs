@@ -82,7 +82,8 @@ impl Dispatcher {
                 Way::Shard(_) => {
                     let mut end = self.stretch(token, burst, index);
                     let own = Way::Shard(self.shard.id as u16);
-                    let all_own = (index..end).all(|position| burst.call(position).way == own);
+                    let all_own = !burst.call(index).may_wait
+                        && (index..end).all(|position| burst.call(position).way == own);
                     if all_own && (self.queue.is_empty() || !self.is_in_the_way(bytes, burst, index..end)) {
                         index = self.run_stretch(token, bytes, burst, index..end, out);
                         if out.len() >= OUTPUT_PIECE_BYTES && index < count {
@@ -181,8 +182,12 @@ impl Dispatcher {
     /// Where the stretch of single-shard commands that begins at `first` ends.
     fn stretch(&mut self, token: Token, burst: &Burst, first: usize) -> usize {
         let mut end = first + 1;
+        if burst.call(first).may_wait {
+            return end;
+        }
         while end < burst.frames.len()
             && matches!(burst.call(end).way, Way::Shard(_))
+            && !burst.call(end).may_wait
             && !self.must_pause(token, burst.call(end).command)
         {
             end += 1;
@@ -232,10 +237,15 @@ impl Dispatcher {
                 reply: Reply::new(out, resp3),
                 moved: None,
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
+                serving: None,
+                park: None,
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);
                 self.fail(call.command, &error, &mut Reply::new(out, resp3));
+            }
+            if !self.parking.is_empty() && !self.exec_running {
+                self.serve_ready();
             }
             let ended = Ticks::now();
             let ticks = ended.wrapping_sub(started);
@@ -274,6 +284,8 @@ impl Dispatcher {
             step: 0,
             resp3: session.resp3,
             no_touch: session.no_touch,
+            parks: burst.call(stretch.start).may_wait,
+            in_exec: false,
             database: session.database,
             arguments: 0,
             slot: NO_KEY,
@@ -443,7 +455,7 @@ pub(super) fn data_function(command: &Command) -> crate::commands::DataFunction 
     match command.run {
         Some(Run::OneShard(function)) => function,
         Some(Run::EachShard { part, .. }) => part,
-        Some(Run::Hops { whole, .. }) => whole,
+        Some(Run::Hops { whole, .. } | Run::Wait { whole, .. }) => whole,
         _ => |_| Err(CommandError::Syntax),
     }
 }

@@ -18,6 +18,7 @@ mod exec;
 mod gate;
 mod local;
 mod monitor;
+mod park;
 mod participant;
 mod remote;
 mod wait;
@@ -29,7 +30,7 @@ use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::runtime::latch::Latch;
 use crate::shard::Shard;
-use crate::shard::batch::BatchKind;
+use crate::shard::batch::{Batch, BatchKind};
 use crate::shard::mailbox::{Mailbox, Message, Wake};
 use crate::shard::queue::Queue;
 use crate::transaction::{Action, Coordinator, Participation};
@@ -38,6 +39,7 @@ pub use burst::Burst;
 pub use local::Served;
 
 use batches::Batches;
+use park::Parking;
 use participant::Work;
 use remote::Executor;
 use wait::Waits;
@@ -56,6 +58,13 @@ pub struct Dispatcher {
     batches: Batches,
     waits: Waits,
     executor: Executor,
+    /// Clients that wait for elements.
+    parking: Parking,
+    /// Their answers, on their way.
+    #[allow(clippy::vec_box, reason = "batches travel in their boxes")]
+    late: Vec<Box<Batch>>,
+    /// The commands of an EXEC run at this moment, in place.
+    exec_running: bool,
     /// The position of WATCH in the command table.
     watch_command: u16,
     /// The transactions of this shard's connections.
@@ -85,6 +94,9 @@ impl Dispatcher {
             batches: Batches::new(shard.route.shards()),
             waits: Waits::default(),
             executor: Executor::default(),
+            parking: Parking::default(),
+            late: Vec::new(),
+            exec_running: false,
             coordinator: Coordinator::new(shard.id, clock),
             merged_under_way: 0,
             actions: Vec::new(),
@@ -118,7 +130,13 @@ impl Dispatcher {
         if !self.shard.unwatched.is_empty() {
             self.send_unwatched();
         }
+        if !self.shard.unblocked.is_empty() {
+            self.unblock_clients();
+        }
         loop {
+            for batch in std::mem::take(&mut self.late) {
+                self.send(batch.origin as usize, Message::Late(batch));
+            }
             self.begin_transaction();
             for kind in [BatchKind::Plain, BatchKind::Hop] {
                 while let Some((target, number)) = self.batches.next_open(kind) {
@@ -184,6 +202,16 @@ impl Dispatcher {
         }
         // What was done may have asked for more, which went to `actions` and was carried out.
         self.actions = actions;
+    }
+
+    /// Clients that wait for elements on this shard.
+    pub fn parked_clients(&self) -> usize {
+        self.parking.len()
+    }
+
+    /// When the first of them has waited long enough, in unix milliseconds.
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        self.parking.next_deadline_ms()
     }
 
     fn send(&mut self, to: usize, message: Message) {
@@ -253,6 +281,12 @@ impl Dispatcher {
                 self.abort_share(id);
                 self.grant_next();
             }
+            Message::Parked(wait) => self.client_is_parked(from, wait),
+            Message::Unpark(wait, how) => self.unpark_wait(from, wait, how),
+            Message::Hint(hint) => self.add_hint(from, &hint),
+            Message::Ready(block) => self.try_block(from, block),
+            Message::KeepHint(block) => self.keep_hint(from, block),
+            Message::RemoveHint(block) => self.remove_hint(from, block),
             Message::Granted(id) => {
                 self.coordinator.granted(id, from, false, &mut self.actions);
                 self.carry_out();

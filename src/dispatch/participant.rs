@@ -47,7 +47,7 @@ pub fn push_intents(
     match command.run {
         Some(Run::OneShard(_)) if call.has_key() => intents.push(Intent::key(call.hash, writes(command))),
         Some(Run::EachShard { split: Split::Everywhere, .. }) => intents.push(Intent::whole(writes(command))),
-        Some(Run::EachShard { .. } | Run::Hops { .. }) => {
+        Some(Run::EachShard { .. } | Run::Hops { .. } | Run::Wait { .. }) => {
             let mut keys = Vec::new();
             find_keys(command, args, &mut keys);
             intents.extend(keys.iter().map(|key| {
@@ -106,7 +106,12 @@ impl Dispatcher {
                 let Some(Work::Share(batch) | Work::Group(batch)) = self.queue.take_work(id) else { return };
                 let origin = batch.origin as usize;
                 let batch = self.execute(batch);
-                self.send(origin, Message::Late(batch));
+                if batch.groups.iter().any(|group| group.deferred) {
+                    // Its client is parked now.
+                    self.batches.recycle(batch);
+                } else {
+                    self.send(origin, Message::Late(batch));
+                }
                 self.queue.conclude(id);
             }
             None => {}
@@ -143,6 +148,9 @@ impl Dispatcher {
     pub(super) fn grant_next(&mut self) {
         while let Some(id) = self.queue.next_granted() {
             self.granted_here(id);
+        }
+        if !self.parking.is_empty() {
+            self.serve_postponed();
         }
     }
 

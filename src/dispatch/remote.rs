@@ -8,6 +8,7 @@ use crate::runtime::clock::Ticks;
 use crate::shard::batch::{Batch, BatchKind, Extra, Group, ItemHeader, NO_KEY};
 
 use super::Dispatcher;
+use super::command::KeptArgs;
 
 /// Reusable lists for one batch.
 #[derive(Default)]
@@ -62,12 +63,18 @@ impl Dispatcher {
                 let (header, first) = executor.items[number];
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
                 if !deferred.has(number as u32, &batch.groups) {
-                    self.execute_item(&mut batch, number as u32, header, spans);
+                    self.execute_item(&mut batch, number as u32, header, spans, deferred.group);
+                    if !self.parking.is_empty() && !header.in_exec && batch.kind == BatchKind::Plain {
+                        self.serve_ready();
+                    }
                 }
                 batch.end_reply();
             }
         }
         self.executor = executor;
+        if !self.parking.is_empty() {
+            self.serve_ready();
+        }
         batch
     }
 
@@ -87,7 +94,14 @@ impl Dispatcher {
         }
     }
 
-    fn execute_item(&mut self, batch: &mut Batch, number: u32, header: ItemHeader, spans: &[Span]) {
+    fn execute_item(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        header: ItemHeader,
+        spans: &[Span],
+        group: usize,
+    ) {
         let started = Ticks::now();
         let moved = match batch.take_extra_in(number) {
             Some(Extra::Moved(moved)) => Some(moved),
@@ -107,8 +121,10 @@ impl Dispatcher {
             Some(Run::OneShard(function)) => function,
             Some(Run::EachShard { part, .. }) => part,
             // Step 0 is the whole command, for when one shard owns all its keys.
-            Some(Run::Hops { whole, .. }) if header.step == 0 => whole,
-            Some(Run::Hops { steps, .. } | Run::Transaction { steps, .. }) => steps[header.step as usize - 1],
+            Some(Run::Hops { whole, .. } | Run::Wait { whole, .. }) if header.step == 0 => whole,
+            Some(Run::Hops { steps, .. } | Run::Wait { steps, .. } | Run::Transaction { steps, .. }) => {
+                steps[header.step as usize - 1]
+            }
             Some(Run::Gather { part, .. }) => {
                 let report = part(&mut Part {
                     shard: &mut self.shard,
@@ -134,9 +150,20 @@ impl Dispatcher {
             reply: Reply::new(replies, header.resp3),
             moved,
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
+            serving: None,
+            park: None,
         };
         let result = function(&mut data);
         let moved = data.moved.take();
+        let park = data.park.filter(|_| header.parks && result.is_ok());
+        if let Some(timeout_ms) = park {
+            let nil = replies.split_off(mark);
+            let (origin, wait) = (batch.origin, batch.groups[group].wait);
+            batch.groups[group].deferred = true;
+            let (bytes, owned, _) = batch.parts();
+            let args = KeptArgs::keep(&Args::new(bytes, spans, owned));
+            return self.park(origin, wait, &header, args, nil, timeout_ms);
+        }
         if let Err(error) = result {
             replies.truncate(mark);
             self.fail_item(header.command, &error, replies);

@@ -41,6 +41,8 @@ pub enum Kind {
     Command(Box<Coordination>),
     /// A segment of an EXEC, or its locks.
     Exec(Box<Exec>),
+    /// Elements in keys of several shards: the number of the block.
+    Blocked(u64),
     /// The versions of keys that are to be watched.
     Watch(Box<Watching>),
 }
@@ -73,6 +75,24 @@ impl Waits {
         wait.token = token;
         wait.silent = false;
         wait
+    }
+
+    fn get(&self, number: u32) -> Option<&Wait> {
+        self.slots.get(number as usize)?.as_deref()
+    }
+
+    pub fn kind(&self, number: u32) -> Option<&Kind> {
+        self.get(number).map(|wait| &wait.kind)
+    }
+
+    pub fn token(&self, number: u32) -> Option<Token> {
+        self.get(number).map(|wait| wait.token)
+    }
+
+    /// The shard on which the client of a wait is parked.
+    pub fn parked_on(&self, number: u32) -> Option<usize> {
+        let parts = &self.get(number)?.parts;
+        parts.iter().find(|part| part.batch == DEFERRED).map(|part| part.first as usize)
     }
 
     /// Registers a wait: its number, and itself in its place.

@@ -14,9 +14,9 @@ use super::entry::{
 };
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
+use super::observers::Observers;
 use super::string_mut::StringMut;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
-use super::watch::Watches;
 use super::{Expiry, Stats};
 use crate::types::{Kind, Object};
 
@@ -174,7 +174,7 @@ pub struct Database {
     pub(super) entry_bytes: usize,
     pub(super) graveyard: VecDeque<Grave>,
     pub(super) stats: Stats,
-    pub(super) watches: Watches,
+    pub(super) observers: Observers,
     pub(super) dirty: u64,
     random_state: u64,
 }
@@ -196,7 +196,7 @@ impl Database {
             entry_bytes: 0,
             graveyard: VecDeque::new(),
             stats: Stats::default(),
-            watches: Watches::default(),
+            observers: Observers::default(),
             dirty: 0,
         }
     }
@@ -232,8 +232,8 @@ impl Database {
         // What is taken away counts where it is inserted; expiry and eviction are not changes by a client.
         let counts = matches!(change, Change::Written | Change::Deadline | Change::Removed);
         self.dirty += u64::from(counts);
-        if !self.watches.is_empty() {
-            self.watches.changed(key.hash);
+        if !self.observers.is_empty() {
+            self.observers.changed(key.hash, change == Change::Written);
         }
     }
 
@@ -241,7 +241,7 @@ impl Database {
     /// `swapped` with another. Counts `changes`.
     pub(super) fn changed_all(&mut self, changes: u64, swapped: Option<&Database>) {
         self.dirty += changes;
-        self.changed_watched(swapped);
+        self.changed_observed(swapped);
     }
 
     pub fn stats(&self) -> Stats {

@@ -17,6 +17,7 @@ mod database;
 mod entry;
 mod eviction;
 mod expiry;
+mod observers;
 pub mod slot;
 mod string_mut;
 mod table;
@@ -27,7 +28,6 @@ mod tests_of_expiry;
 #[cfg(test)]
 mod tests_of_collections;
 mod upkeep;
-mod watch;
 
 pub use collection_mut::CollectionMut;
 pub use database::{Database, Key, Moved};
@@ -184,8 +184,8 @@ impl Keyspace {
     pub fn swap(&mut self, a: usize, b: usize) {
         self.databases.swap(a, b);
         if let Ok([first, second]) = self.databases.get_disjoint_mut([a, b]) {
-            // Clients watch a key of a number, whatever keys that has.
-            std::mem::swap(&mut first.watches, &mut second.watches);
+            // Clients watch and await keys of a number, whatever keys that has.
+            std::mem::swap(&mut first.observers, &mut second.observers);
             first.changed_all(1, Some(second));
             second.changed_all(0, Some(first));
         } else {

@@ -96,6 +96,9 @@ impl<E: Engine> Plane<E> {
         busy |= self.resume_deferred();
         self.handle_all(&mut events);
         self.events = events;
+        if self.dispatcher.next_deadline_ms().is_some_and(|at_ms| at_ms <= now_ms) {
+            self.dispatcher.expire_parked();
+        }
         busy |= self.exchange();
         if now_ms >= self.next_cron_ms {
             self.next_cron_ms = now_ms + 1000 / i64::from(self.dispatcher.shard.config.hz.max(1));
@@ -129,7 +132,10 @@ impl<E: Engine> Plane<E> {
         // Reckoned from the last turn's time: a turn is short, and the periods need not be exact.
         let now_ms = self.dispatcher.shard.now_ms();
         let until_cron = Duration::from_millis(self.next_cron_ms.saturating_sub(now_ms).max(0) as u64);
-        let sleep = SLEEP_MAX.min(sleep_max).min(until_cron);
+        let mut sleep = SLEEP_MAX.min(sleep_max).min(until_cron);
+        if let Some(at_ms) = self.dispatcher.next_deadline_ms() {
+            sleep = sleep.min(Duration::from_millis(at_ms.saturating_sub(now_ms).max(0) as u64));
+        }
         if self.dispatcher.mailbox.shards() == 1 {
             return self.engine.turn(Wait::AtMost(sleep), events);
         }

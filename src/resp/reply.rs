@@ -158,6 +158,11 @@ impl<'a> Reply<'a> {
         self.out.len()
     }
 
+    /// Whether one of the nulls is all that was written since `mark`.
+    pub fn is_null_since(&self, mark: usize) -> bool {
+        matches!(&self.out[mark..], b"$-1\r\n" | b"*-1\r\n" | b"_\r\n")
+    }
+
     /// Takes back what was written since `mark`.
     pub fn truncate(&mut self, mark: usize) {
         self.out.truncate(mark);

@@ -59,6 +59,8 @@ pub struct Session {
     pub input: Input,
     /// The number of the work that other shards do for this session; its commands wait until it is back.
     pub waiting: Option<u32>,
+    /// What it waits for are elements that somebody else brings.
+    pub blocked: bool,
     /// Between MULTI and EXEC, or with watched keys.
     pub transaction: Option<Box<Transaction>>,
     pub created_ms: i64,
@@ -92,6 +94,16 @@ pub struct Details {
 pub enum ConnectionKind {
     Tcp,
     Unix,
+}
+
+/// How a client's waiting for elements ends without any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unblocked {
+    TimeIsUp,
+    /// By CLIENT UNBLOCK … ERROR.
+    ByError,
+    /// The client went away.
+    Gone,
 }
 
 /// CLIENT REPLY.
@@ -132,6 +144,7 @@ impl Session {
             dirty: false,
             input: Input::default(),
             waiting: None,
+            blocked: false,
             transaction: None,
             created_ms: now_ms,
             last_interaction_ms: now_ms,

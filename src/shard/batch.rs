@@ -29,6 +29,10 @@ pub struct ItemHeader {
     pub step: u8,
     pub resp3: bool,
     pub no_touch: bool,
+    /// The client waits if its command finds nothing.
+    pub parks: bool,
+    /// One of the commands of an EXEC: nobody is served until all have run.
+    pub in_exec: bool,
     pub database: u16,
     pub arguments: u32,
     /// The hash slot of the first key where tables are kept by slot, else 0; or [`NO_KEY`].
@@ -40,6 +44,8 @@ pub struct ItemHeader {
 const HEADER_BYTES: usize = 20;
 const RESP3: u8 = 1;
 const NO_TOUCH: u8 = 2;
+const PARKS: u8 = 4;
+const IN_EXEC: u8 = 8;
 /// An argument with this bit in its length is a vector of its own; the rest is its number.
 const OWNED: u32 = 1 << 31;
 
@@ -70,7 +76,7 @@ pub struct Group {
     pub intents_end: u32,
     /// The origin's number of the wait.
     pub wait: u32,
-    /// It met a conflict: its replies come later, in a batch of their own.
+    /// It met a conflict, or its client waits for elements: its replies come later, in a batch of their own.
     pub deferred: bool,
 }
 
@@ -207,6 +213,14 @@ impl Batch {
         self.groups.push(Group { first, count, intents_end, wait, deferred: false });
     }
 
+    /// Makes an empty batch the answer to one wait, whose item was in another.
+    pub fn answer_one(&mut self, wait: u32, reply: &[u8]) {
+        self.count = 1;
+        self.replies.extend_from_slice(reply);
+        self.end_reply();
+        self.end_group(wait);
+    }
+
     /// The intents of group `index`.
     pub fn intents_of(&self, index: usize) -> &[Intent] {
         let start = if index == 0 { 0 } else { self.groups[index - 1].intents_end };
@@ -275,7 +289,9 @@ impl ItemHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..2].copy_from_slice(&self.command.to_le_bytes());
         bytes[2] = self.step;
-        bytes[3] = if self.resp3 { RESP3 } else { 0 } | if self.no_touch { NO_TOUCH } else { 0 };
+        let flags =
+            [(self.resp3, RESP3), (self.no_touch, NO_TOUCH), (self.parks, PARKS), (self.in_exec, IN_EXEC)];
+        bytes[3] = flags.iter().fold(0, |bits, &(set, bit)| bits | if set { bit } else { 0 });
         bytes[4..6].copy_from_slice(&self.database.to_le_bytes());
         bytes[6..10].copy_from_slice(&self.arguments.to_le_bytes());
         bytes[10..12].copy_from_slice(&self.slot.to_le_bytes());
@@ -293,6 +309,8 @@ impl ItemHeader {
             step: bytes[2],
             resp3: bytes[3] & RESP3 != 0,
             no_touch: bytes[3] & NO_TOUCH != 0,
+            parks: bytes[3] & PARKS != 0,
+            in_exec: bytes[3] & IN_EXEC != 0,
             database: field(4, 2) as u16,
             arguments: field(6, 4) as u32,
             slot: field(10, 2) as u16,
@@ -314,6 +332,8 @@ mod tests {
             step: 2,
             resp3: true,
             no_touch: false,
+            parks: true,
+            in_exec: false,
             database: 15,
             arguments: 3,
             slot: 16383,

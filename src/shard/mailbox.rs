@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::runtime::bell::{self, Bell};
 use crate::runtime::ring::{Receiver, Sender, ring};
 
+use crate::session::Unblocked;
+
 use super::batch::Batch;
 use super::queue::TransactionId;
 
@@ -36,10 +38,30 @@ pub enum Message {
     Abort(TransactionId),
     /// The share has not run.
     Aborted(Box<Batch>),
+    /// The client of this wait is parked.
+    Parked(u32),
+    /// The client of this wait waits no more.
+    Unpark(u32, Unblocked),
+    /// A client waits for these keys and for some of other shards.
+    Hint(Box<Hint>),
+    /// There may be something for the client of this block.
+    Ready(u64),
+    /// It has found nothing and goes on waiting.
+    KeepHint(u64),
+    /// It waits no more.
+    RemoveHint(u64),
     /// Lines for a client of yours that sent MONITOR.
     Feed(Box<Feed>),
     /// The client of this id is no monitor any more.
     MonitorGone(u64),
+}
+
+/// The keys of one shard that a client waits for.
+pub struct Hint {
+    /// The number of the client's waiting on its own shard.
+    pub block: u64,
+    pub database: u16,
+    pub keys: Vec<Vec<u8>>,
 }
 
 /// Whether a message wakes a shard that sleeps.

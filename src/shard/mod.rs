@@ -23,7 +23,7 @@ use crate::metrics::latency::LatencyMonitor;
 use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
-use crate::session::{Sessions, WatchedKey};
+use crate::session::{Sessions, Unblocked, WatchedKey};
 use crate::types::{Limits, list, sorted_set};
 
 pub use node::Node;
@@ -56,6 +56,8 @@ pub struct Shard {
     pub feeds: Vec<(usize, mailbox::Feed)>,
     /// Ids of sessions that are no monitors any more: every shard is to forget them.
     pub monitors_gone: Vec<u64>,
+    /// Waits of sessions that are over, and how.
+    pub unblocked: Vec<(u32, Unblocked)>,
     /// Keys that sessions watch no more: their shards are to be told.
     pub unwatched: Vec<WatchedKey>,
     /// DEBUG PAUSE-CRON: the periodic work rests.
@@ -95,6 +97,7 @@ impl Shard {
             monitors: Vec::new(),
             feeds: Vec::new(),
             monitors_gone: Vec::new(),
+            unblocked: Vec::new(),
             unwatched: Vec::new(),
             cron_paused: false,
             node,

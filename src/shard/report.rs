@@ -38,6 +38,10 @@ pub struct Statistics {
     pub databases: Vec<DatabaseStatistics>,
     pub changes: u64,
     pub clients: u64,
+    /// Clients that wait for elements.
+    pub clients_blocked: u64,
+    /// Keys that clients wait for.
+    pub keys_awaited: u64,
     /// What all sessions hold, in bytes.
     pub clients_bytes: u64,
     pub input_bytes_max: u64,
@@ -67,6 +71,9 @@ impl Shard {
                 ttl_ms: database.average_ttl_ms(),
             });
         }
+        let databases_count = self.keyspace.database_count();
+        let keys_awaited =
+            (0..databases_count).map(|index| self.keyspace.database(index).awaited_keys() as u64).sum();
         let sessions = || self.sessions.iter();
         Statistics {
             metrics: self.metrics.clone(),
@@ -74,6 +81,8 @@ impl Shard {
             databases,
             changes: self.keyspace.dirty(),
             clients: self.sessions.len() as u64,
+            clients_blocked: sessions().filter(|session| session.blocked).count() as u64,
+            keys_awaited,
             clients_bytes: sessions().map(|session| session.memory_bytes() as u64).sum(),
             input_bytes_max: sessions()
                 .map(|session| session.input.pending_bytes() as u64)
@@ -105,6 +114,8 @@ impl Statistics {
         }
         self.changes += other.changes;
         self.clients += other.clients;
+        self.clients_blocked += other.clients_blocked;
+        self.keys_awaited += other.keys_awaited;
         self.clients_bytes += other.clients_bytes;
         self.input_bytes_max = self.input_bytes_max.max(other.input_bytes_max);
         self.output_bytes_max = self.output_bytes_max.max(other.output_bytes_max);

@@ -10,7 +10,7 @@ use crate::resp::Args;
 use crate::runtime::engine::Token;
 use crate::runtime::log::Level;
 use crate::runtime::{allocator, socket};
-use crate::session::{ConnectionKind, Session};
+use crate::session::{ConnectionKind, Session, Unblocked};
 
 use super::Shard;
 
@@ -119,6 +119,9 @@ impl Shard {
 
     /// A connection has ended.
     pub fn session_ended(&mut self, session: &mut Session) {
+        if let (true, Some(wait)) = (session.blocked, session.waiting) {
+            self.unblocked.push((wait, Unblocked::Gone));
+        }
         if let Some(transaction) = session.transaction.take() {
             self.unwatched.extend(transaction.watched);
         }

@@ -23,6 +23,11 @@ pub struct Plan<'a> {
     pub results: Vec<StepResult>,
     pub work: Vec<Work>,
     pub reply: Reply<'a>,
+    /// The client has waited: a key of another type is none that it waits for.
+    pub again: bool,
+    /// Set with the null that is the reply: outside of EXEC the client waits for elements, so many
+    /// milliseconds, or for ever if it is 0.
+    pub park: Option<i64>,
 }
 
 /// One shard's task in a hop.

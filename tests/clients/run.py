@@ -1,14 +1,20 @@
 """Standard clients against the server: redis-py with both protocols, its cluster client, redis-cli and
-redis-benchmark. Run by scripts/test; `run.py NAME ...` runs the tests whose names contain a NAME."""
+redis-benchmark. Run by scripts/test; `run.py NAME ...` runs the tests whose names contain a NAME, and
+`run.py --on LABEL NAME ...` only those servers whose labels contain LABEL ("redis-server", "4 shards")."""
 
+import argparse
+import functools
 import sys
 import traceback
 
+import redis
+
+import servers
+import test_blocking
 import test_cluster
 import test_commands
 import test_tools
-
-from servers import Server
+import test_transactions
 
 
 def tests(module):
@@ -17,44 +23,66 @@ def tests(module):
             yield name, function
 
 
+def client(protocol, server):
+    """redis-py on an empty store."""
+    made = redis.Redis(port=server.port, protocol=protocol, decode_responses=True, socket_timeout=20)
+    made.flushall()
+    return made
+
+
 def variants():
-    """Every test with its server: a label, the arguments of the server, the tests to run on it."""
-    import redis
-
+    """Every test with its server: a label, what starts the server, the tests to run on it, and what makes
+    their argument of the server."""
+    queues = (test_transactions, test_blocking)
+    for protocol in (2, 3):
+        make = functools.partial(client, protocol)
+        yield f"redis-py, RESP{protocol}, redis-server", servers.reference, queues, make
     for shards in (1, 4):
+        start = functools.partial(servers.polder, shards)
         for protocol in (2, 3):
-            make = lambda server, protocol=protocol: redis.Redis(
-                port=server.port, protocol=protocol, decode_responses=True, socket_timeout=20
-            )
-            yield f"redis-py, RESP{protocol}, {shards} shards", (shards,), test_commands, make
-        yield f"redis tools, {shards} shards", (shards,), test_tools, lambda server: server
-    yield "cluster clients, 4 cores", (4, "--core-cluster", "yes"), test_cluster, lambda server: server
+            make = functools.partial(client, protocol)
+            yield f"redis-py, RESP{protocol}, {shards} shards", start, (test_commands, *queues), make
+        yield f"redis tools, {shards} shards", start, (test_tools,), lambda server: server
+    start = functools.partial(servers.polder, 4, "--core-cluster", "yes")
+    yield "cluster clients, 4 cores", start, (test_cluster,), lambda server: server
 
 
-def main(wanted):
+def run(label, server, modules, make, wanted):
+    """Runs the wanted tests on one server: how many passed, and what failed."""
     passed, failed = 0, []
-    for label, arguments, module, make in variants():
+    for name, function in (test for module in modules for test in tests(module)):
+        if wanted and not any(part in name for part in wanted):
+            continue
+        try:
+            function(make(server))
+            passed += 1
+        except Exception:  # Whatever goes wrong is this test's failure, and the next one runs.
+            failed.append(f"{name} ({label})")
+            print(f"FAILED {name} ({label})")
+            traceback.print_exc(file=sys.stdout)
+        if server.process.poll() is not None:
+            print(f"the server has ended during {name}")
+            server.log.seek(0)
+            print(server.log.read()[-2000:])
+            failed.append(f"the server ended ({label})")
+            break
+    return passed, failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--on", metavar="LABEL", default="")
+    parser.add_argument("names", metavar="NAME", nargs="*")
+    options = parser.parse_args()
+    passed, failed = 0, []
+    for label, start, modules, make in variants():
+        if options.on not in label:
+            continue
         print(f"--- {label}", flush=True)
-        with Server(*arguments) as server:
-            for name, function in tests(module):
-                if wanted and not any(part in name for part in wanted):
-                    continue
-                try:
-                    subject = make(server)
-                    if module is test_commands:
-                        subject.flushall()
-                    function(subject)
-                    passed += 1
-                except Exception:  # Whatever goes wrong is this test's failure, and the next one runs.
-                    failed.append(f"{name} ({label})")
-                    print(f"FAILED {name} ({label})")
-                    traceback.print_exc(file=sys.stdout)
-                if server.process.poll() is not None:
-                    print(f"the server has ended during {name}")
-                    server.log.seek(0)
-                    print(server.log.read()[-2000:])
-                    failed.append(f"the server ended ({label})")
-                    break
+        with start() as server:
+            more_passed, more_failed = run(label, server, modules, make, options.names)
+            passed += more_passed
+            failed += more_failed
     for line in failed:
         print(f"failed: {line}")
     print(f"{passed} passed, {len(failed)} failed")
@@ -62,4 +90,4 @@ def main(wanted):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

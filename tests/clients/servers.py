@@ -43,16 +43,25 @@ def free_ports(count):
     raise SystemExit("no free ports")
 
 
+def polder(shards, *arguments):
+    """The server under test with so many shards."""
+    return Server([binary(), "--shards", str(shards), *arguments], shards)
+
+
+def reference():
+    """redis-server: what passes there is right, so that a wrong test is not taken for a wrong server."""
+    return Server(["redis-server"])
+
+
 class Server:
     """A running server; use it in a `with` statement."""
 
-    def __init__(self, shards=1, *arguments):
+    def __init__(self, command, shards=1):
         self.port = free_ports(12)
         self.shards = shards
         self.directory = tempfile.mkdtemp(prefix="polder-clients-")
         self.log = open(os.path.join(self.directory, "log"), "w+")
-        command = [binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--shards", str(shards), *arguments]
+        command = [*command, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.directory
         )

@@ -227,6 +227,93 @@ def test_sorted_set_scan(r):
 # Keys.
 
 
+# Lists.
+
+
+def test_list_ends(r):
+    assert r.rpush("l", "b", "c") == 2 and r.lpush("l", "a") == 3
+    assert r.rpushx("l", 4) == 4 and r.lpushx("l", 0) == 5
+    assert r.rpushx("missing", "a") == 0 and r.lpushx("missing", "a") == 0
+    assert r.llen("l") == 5 and r.llen("missing") == 0
+    assert r.lrange("l", 0, -1) == ["0", "a", "b", "c", "4"]
+    assert r.lrange("missing", 0, -1) == []
+    assert r.lpop("l") == "0" and r.rpop("l") == "4"
+    assert r.lpop("l", 2) == ["a", "b"] and r.rpop("l", 5) == ["c"]
+    assert r.lpop("l") is None and r.rpop("l") is None and r.lpop("l", 2) is None
+    assert r.type("l") == "none"
+
+
+def test_list_elements(r):
+    r.rpush("l", *range(10))
+    assert r.lindex("l", 0) == "0" and r.lindex("l", -1) == "9" and r.lindex("l", 10) is None
+    assert r.lset("l", 1, "one") is True
+    fails(redis.ResponseError, "index out of range", r.lset, "l", 10, "x")
+    fails(redis.ResponseError, "no such key", r.lset, "missing", 0, "x")
+    assert r.linsert("l", "BEFORE", "one", "x") == 11 and r.linsert("l", "AFTER", "one", "y") == 12
+    assert r.linsert("l", "AFTER", "none", "y") == -1
+    assert r.lrange("l", 0, 4) == ["0", "x", "one", "y", "2"]
+    assert r.lrem("l", 1, "x") == 1 and r.lrem("l", -1, "y") == 1 and r.lrem("l", 0, "x") == 0
+    assert r.lpos("l", "5") == 5 and r.lpos("l", "x") is None
+    r.rpush("l", "5", "5")
+    assert r.lpos("l", "5", rank=2) == 10 and r.lpos("l", "5", rank=-1) == 11
+    assert r.lpos("l", "5", count=0) == [5, 10, 11] and r.lpos("l", "5", count=2, maxlen=6) == [5]
+    assert r.ltrim("l", 1, 2) is True and r.lrange("l", 0, -1) == ["one", "2"]
+    assert r.type("l") == "list" and r.object("encoding", "l") == "listpack"
+    assert [key for key in r.scan_iter(_type="list")] == ["l"]
+    fails(redis.ResponseError, "WRONGTYPE", r.get, "l")
+    assert r.memory_usage("l") > 0
+
+
+def test_list_moves(r):
+    for source, destination in (("a", "b"), ("{x}a", "{x}b")):
+        r.rpush(source, 1, 2, 3)
+        assert r.lmove(source, destination) == "1"
+        assert r.lmove(source, destination, "RIGHT", "LEFT") == "3"
+        assert r.rpoplpush(source, destination) == "2" and r.rpoplpush(source, destination) is None
+        assert r.lrange(destination, 0, -1) == ["2", "3", "1"]
+        assert r.lmpop(2, source, destination, direction="LEFT") == [destination, ["2"]]
+        assert r.lmpop(2, source, destination, direction="RIGHT", count=5) == [destination, ["1", "3"]]
+        assert r.lmpop(2, source, destination, direction="LEFT") is None
+
+
+def test_long_list(r):
+    elements = [f"element {n}" for n in range(20_000)]
+    for start in range(0, len(elements), 1000):
+        r.rpush("l", *elements[start : start + 1000])
+    assert r.lrange("l", 0, -1) == elements
+    assert r.object("encoding", "l") == "quicklist"
+    assert r.lindex("l", 12_345) == "element 12345" and r.lpos("l", "element 19999") == 19_999
+    assert r.copy("l", "m") is True and r.rename("m", "n") is True
+    assert r.lrange("n", 9_990, 10_010) == elements[9_990:10_011]
+    assert r.ltrim("n", 10_000, 10_009) is True and r.lrange("n", 0, -1) == elements[10_000:10_010]
+    assert r.unlink("l", "n") == 2
+
+
+def test_elements_circulate(r):
+    lists = [f"ring:{n}" for n in range(6)]
+    elements = [f"element {n}" for n in range(60)]
+    r.rpush(lists[0], *elements)
+
+    def work(start):
+        for n in range(start, start + 300):
+            source, destination = lists[n % 6], lists[(n * 7 + 1) % 6]
+            r.lmove(source, destination, "LEFT", "RIGHT")
+            popped = r.lmpop(3, *lists[n % 4 : n % 4 + 3], direction="RIGHT")
+            if popped is not None:
+                r.lpush(popped[0], *popped[1])
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in (0, 101, 202, 303)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = [element for name in lists for element in r.lrange(name, 0, -1)]
+    assert sorted(left) == sorted(elements)
+
+
+# Keys.
+
+
 def test_expiry(r):
     r.set("k", "v")
     assert r.ttl("k") == -1 and r.pttl("missing") == -2

@@ -89,7 +89,7 @@ struct Step {
     scan: bool,
     contains: bool,
     wait: Option<Duration>,
-    takes: Option<RangeInclusive<u128>>,
+    takes: Option<RangeInclusive<u32>>,
     differs: Option<String>,
     variable: Option<(String, Option<String>)>,
 }
@@ -152,7 +152,7 @@ struct Pending {
     scan: bool,
     contains: bool,
     wait: Option<Duration>,
-    takes: Option<RangeInclusive<u128>>,
+    takes: Option<RangeInclusive<u32>>,
     differs: Option<String>,
     variable: Option<(String, Option<String>)>,
 }
@@ -412,7 +412,7 @@ impl<'a> Session<'a> {
         loop {
             let began = Instant::now();
             let (lines, reply) = if step.scan { self.scan(step) } else { self.ask(step, &expected, renew) };
-            let taken = began.elapsed().as_millis();
+            let taken = began.elapsed().as_millis() as u32;
             if let (Some((name, label)), Some(reply)) = (&step.variable, &reply) {
                 let value = extract(&reply.text(), label.as_deref());
                 self.variables.insert(name.clone(), value);

@@ -6,7 +6,7 @@ use crate::report::{TestResult, WAITED_MAX};
 
 use super::benchmark::Beside;
 use super::machine::Machine;
-use super::plan::{Cell, Row, Setup, Target, rows};
+use super::plan::{Cell, ONE_SHARD, Part, Row, Setup, Target, rows};
 
 /// One cell, measured once.
 #[derive(Debug, Clone, Serialize)]
@@ -21,7 +21,7 @@ impl Measurement {
     /// of those only the generator tells.
     fn is_disturbed(&self) -> bool {
         let server = self.result.server.as_ref().map_or(0.0, |server| server.waited);
-        let alone = matches!(self.setup, Setup::Redis | Setup::OneShard);
+        let alone = !self.setup.has_several_threads();
         self.result.generator.waited > WAITED_MAX || (alone && server > WAITED_MAX)
     }
 }
@@ -29,7 +29,6 @@ impl Measurement {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub machine: Machine,
-    rounds: u32,
     seconds: f64,
     measurements: Vec<Measurement>,
     redis_benchmark: Vec<Beside>,
@@ -60,15 +59,8 @@ struct Medians {
 const REQUESTS_DEFAULT: u64 = 200_000;
 
 impl Report {
-    pub fn new(machine: Machine, rounds: u32, seconds: f64) -> Report {
-        Report {
-            machine,
-            rounds,
-            seconds,
-            measurements: Vec::new(),
-            redis_benchmark: Vec::new(),
-            notes: Vec::new(),
-        }
+    pub fn new(machine: Machine, seconds: f64) -> Report {
+        Report { machine, seconds, measurements: Vec::new(), redis_benchmark: Vec::new(), notes: Vec::new() }
     }
 
     /// Something that could not be measured; said twice it is noted once.
@@ -90,6 +82,12 @@ impl Report {
     pub fn requests_in(&self, setup: Setup, cell: &Cell, seconds: f64) -> u64 {
         let known = self.medians(setup, cell);
         known.map_or(REQUESTS_DEFAULT, |medians| (medians.requests_per_second * seconds) as u64).max(1000)
+    }
+
+    /// In how many rounds the cell that was measured most often was measured.
+    fn rounds(&self) -> usize {
+        let medians = self.measurements.iter().filter_map(|each| self.medians(each.setup, &each.cell));
+        medians.map(|medians| medians.rounds).max().unwrap_or(0)
     }
 
     fn medians(&self, setup: Setup, cell: &Cell) -> Option<Medians> {
@@ -152,6 +150,9 @@ impl Report {
             page.push_str(&format!("- **Not measured**: {note}\n"));
         }
         page.push_str(&self.verdicts());
+        for part in Part::WITHOUT_TARGETS {
+            page.push_str(&self.without_target(part));
+        }
         page.push_str(&self.measured());
         page.push_str(&self.beside());
         page
@@ -163,7 +164,7 @@ impl Report {
             "# polder-server and redis-server, side by side\n\n\
              - Date: {}\n- Machine: {}, {} processors, Linux {}\n- {}\n- {}\n\
              - Load: polder-loadgen, closed loop, 32-byte values, uniform random keys; server and load on a \
-             processor each; {} rounds with fresh servers, {} s for each figure; medians over the rounds\n\
+             processor each; up to {} rounds with fresh servers, {} s for each figure; medians over the rounds\n\
              - Repeat it: `{}`\n",
             machine.date,
             machine.processor,
@@ -171,7 +172,7 @@ impl Report {
             machine.kernel,
             machine.redis,
             machine.polder,
-            self.rounds,
+            self.rounds(),
             self.seconds,
             machine.command
         );
@@ -184,6 +185,46 @@ impl Report {
         page
     }
 
+    /// A part's rows by test and pipeline, redis-server's first; nothing if none was measured.
+    fn without_target(&self, part: Part) -> String {
+        let mut lines = String::new();
+        for cell in part.cells() {
+            let reference = self.medians(Setup::Redis, &cell);
+            for setup in part.setups() {
+                let Some(medians) = self.medians(setup, &cell) else { continue };
+                let ratio = reference.map_or_else(
+                    || "-".into(),
+                    |reference| format!("{:.2}x", reference.total_ns / medians.total_ns.max(1.0)),
+                );
+                lines.push_str(&format!(
+                    "| {} | {} | {} | {:.0} ({:.0} + {:.0}) | {ratio} | {:.1} | {:.1} | {:.1} |\n",
+                    cell.test.to_ascii_uppercase(),
+                    cell.pipeline,
+                    setup.name(),
+                    medians.total_ns,
+                    medians.user_ns,
+                    medians.system_ns,
+                    medians.p50_us,
+                    medians.p99_us,
+                    medians.p999_us,
+                ));
+            }
+        }
+        if lines.is_empty() {
+            return lines;
+        }
+        let name = part.name();
+        let (first, rest) = name.split_at(1);
+        format!(
+            "\n## {}{rest}\n\n\
+             The server's processor time per request, and redis-server's divided by it. A transaction is one \
+             request; its commands travel together.\n\n\
+             | test | pipeline | server | CPU-ns (user + system) | ratio | p50 us | p99 us | p99.9 us |\n\
+             | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |\n{lines}",
+            first.to_ascii_uppercase()
+        )
+    }
+
     fn verdicts(&self) -> String {
         let mut page = String::from(
             "\n## Requests per CPU-second\n\n\
@@ -192,17 +233,19 @@ impl Report {
              | | test | pipeline | reference ns | ours ns (user + system) | ratio | target | |\n\
              | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n",
         );
+        let mut measured = false;
         for row in rows() {
             let reference = match row.target {
-                Target::TimesOneShard(_) => Setup::OneShard,
+                Target::TimesOneShard(_) => ONE_SHARD,
                 _ => Setup::Redis,
             };
             let pair = self.medians(reference, &row.cell).zip(self.medians(row.setup, &row.cell));
             if let Some((reference, ours)) = pair {
                 page.push_str(&verdict_line(&row, &reference, &ours));
+                measured = true;
             }
         }
-        page
+        if measured { page } else { String::new() }
     }
 
     fn measured(&self) -> String {

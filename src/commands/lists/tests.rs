@@ -120,7 +120,7 @@ fn each_change_of_a_list_counts_once() {
         ("LINSERT l BEFORE missing x", 0),
         ("LREM l 0 missing", 0),
         ("LREM l 0 x", 1),
-        ("LTRIM l 0 -1", 0),
+        ("LTRIM l 0 -1", 1),
         ("LTRIM l 1 -2", 1),
         ("LPOP l 0", 0),
         ("LRANGE l 0 -1", 0),

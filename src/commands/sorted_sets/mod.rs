@@ -20,6 +20,7 @@ mod tests;
 use super::{Command, DataFunction, Group, KeySpec, Run, category, flag, key_flag};
 use crate::error::CommandError;
 use crate::resp::Reply;
+use crate::transaction::PlanFunction;
 use crate::types::score::{self, ScoreText};
 use crate::types::sorted_set::{MemberBound, ScoreBound};
 
@@ -43,6 +44,14 @@ const fn sorted_set(name: &'static str, arity: i16, run: Run) -> Command {
 
 const fn one(name: &'static str, arity: i16, function: DataFunction) -> Command {
     sorted_set(name, arity, Run::OneShard(function)).keys(READ_KEY)
+}
+
+const POP_STEPS: &[DataFunction] = &[pop::first_existing, pop::pop_from];
+const WAITS: u32 = flag::WRITE | flag::BLOCKING;
+const WAIT_KEYS: &[KeySpec] = &[KeySpec::range(1, -2, 1, POPPED)];
+
+const fn waiting(name: &'static str, arity: i16, whole: DataFunction, plan: PlanFunction) -> Command {
+    sorted_set(name, arity, Run::Wait { whole, steps: POP_STEPS, plan })
 }
 
 pub const COMMANDS: &[Command] = &[
@@ -228,7 +237,7 @@ pub const COMMANDS: &[Command] = &[
     sorted_set(
         "zmpop",
         -4,
-        Run::Hops { whole: pop::zmpop, steps: &[pop::first_existing, pop::zmpop], plan: pop::zmpop_plan },
+        Run::Hops { whole: pop::zmpop, steps: POP_STEPS, plan: pop::zmpop_plan },
     )
     .since("7.0.0")
     .flags(flag::WRITE)
@@ -238,6 +247,25 @@ pub const COMMANDS: &[Command] = &[
         "O(K)+O(log(N)+M), K being the number of keys, N of members and M of those that are removed.",
         "numkeys key [key ...] <MIN | MAX> [COUNT count]",
     ),
+    waiting("bzpopmin", -3, pop::bzpopmin, pop::bzpopmin_plan).since("5.0.0").flags(flag::FAST | WAITS).keys(WAIT_KEYS).docs(
+        "Removes the member with the lowest score from the first sorted set that has any, and waits for one if need be.",
+        "O(log(N)), N being the number of members.",
+        "key [key ...] timeout",
+    ),
+    waiting("bzpopmax", -3, pop::bzpopmax, pop::bzpopmax_plan).since("5.0.0").flags(flag::FAST | WAITS).keys(WAIT_KEYS).docs(
+        "Removes the member with the highest score from the first sorted set that has any, and waits for one if need be.",
+        "O(log(N)), N being the number of members.",
+        "key [key ...] timeout",
+    ),
+    waiting("bzmpop", -5, pop::bzmpop, pop::bzmpop_plan)
+        .since("7.0.0")
+        .flags(WAITS)
+        .keys(&[KeySpec::counted(2, POPPED)])
+        .docs(
+            "Removes members from the first sorted set that has any, and waits for one if need be.",
+            "O(K)+O(log(N)+M), K being the number of keys, N of members and M of those that are removed.",
+            "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
+        ),
     combine::ZUNION.since("6.2.0").flags(flag::READONLY).keys(READ_KEYS).docs(
         "Returns the union of several sorted sets.",
         "O(N)+O(M*log(M)), N being the number of members of all sets and M of the result.",

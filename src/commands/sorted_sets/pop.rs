@@ -1,10 +1,13 @@
-//! ZPOPMIN, ZPOPMAX and ZMPOP.
+//! ZPOPMIN, ZPOPMAX and ZMPOP, and BZPOPMIN, BZPOPMAX and BZMPOP, which wait for elements.
+
+use std::ops::Range;
 
 use super::super::Data;
+use super::super::waiting::{plan_waiting, serving_keys, timeout_ms};
 use super::{write_elements, write_score};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply, number};
-use crate::transaction::{Plan, Work};
+use crate::transaction::{Plan, PlanFunction, Work};
 use crate::types::{Kind, SortedSet};
 
 /// From which end elements are taken.
@@ -166,6 +169,73 @@ pub(super) fn zmpop(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// `name key end [count]`: pops from one sorted set that is known to be there.
+pub(super) fn pop_from(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let end = if data.args.is(2, "MIN") { End::Min } else { End::Max };
+    let (count, shape) = match data.args.len() {
+        3 => (1, Shape::KeyAndElement),
+        _ => (data.args.integer(3)? as usize, Shape::KeyAndElements),
+    };
+    if !pop_first(data, [1], end, count, shape)? {
+        data.reply.null_array();
+    }
+    Ok(())
+}
+
+// The same, waiting for elements.
+
+fn pop_or_wait(data: &mut Data<'_>, end: End) -> Result<(), CommandError> {
+    let last = data.args.len() - 1;
+    let timeout_ms = timeout_ms(&data.args, last)?;
+    let keys = serving_keys(data, 1..last, Kind::SortedSet);
+    if !pop_first(data, keys, end, 1, Shape::KeyAndElement)? {
+        data.reply.null_array();
+        data.park = Some(timeout_ms);
+    }
+    Ok(())
+}
+
+pub(super) fn bzpopmin(data: &mut Data<'_>) -> Result<(), CommandError> {
+    pop_or_wait(data, End::Min)
+}
+
+pub(super) fn bzpopmax(data: &mut Data<'_>) -> Result<(), CommandError> {
+    pop_or_wait(data, End::Max)
+}
+
+pub(super) fn bzmpop(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let request = Request::parse(&data.args, 2)?;
+    let timeout_ms = timeout_ms(&data.args, 1)?;
+    let keys = serving_keys(data, 3..3 + request.keys, Kind::SortedSet);
+    if !pop_first(data, keys, request.end, request.count, Shape::KeyAndElements)? {
+        data.reply.null_array();
+        data.park = Some(timeout_ms);
+    }
+    Ok(())
+}
+
+fn plan_waiting_pop(plan: &mut Plan<'_>, inner: PlanFunction) -> Result<(), CommandError> {
+    let timeout_ms = timeout_ms(&plan.args, plan.args.len() - 1)?;
+    plan_waiting(plan, timeout_ms, inner)
+}
+
+pub(super) fn bzpopmin_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
+    plan_waiting_pop(plan, |plan| plan_pop(plan, 1..plan.args.len() - 1, End::Min, None))
+}
+
+pub(super) fn bzpopmax_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
+    plan_waiting_pop(plan, |plan| plan_pop(plan, 1..plan.args.len() - 1, End::Max, None))
+}
+
+pub(super) fn bzmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
+    Request::parse(&plan.args, 2)?;
+    let timeout_ms = timeout_ms(&plan.args, 1)?;
+    plan_waiting(plan, timeout_ms, |plan| {
+        let request = Request::parse(&plan.args, 2)?;
+        plan_pop(plan, 3..3 + request.keys, request.end, Some(request.count))
+    })
+}
+
 /// One shard's keys, in order: which is the first that exists, from 1 on, below zero if it is no sorted set;
 /// 0 if none does.
 pub(super) fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
@@ -181,13 +251,22 @@ pub(super) fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Asks every shard for the first of its keys that exists, then has the first of them all popped.
 pub(super) fn zmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
+    let request = Request::parse(&plan.args, 1)?;
+    plan_pop(plan, 2..2 + request.keys, request.end, Some(request.count))
+}
+
+/// Asks every shard for the first of its keys that exists, then has the first of them all popped: as many
+/// elements as ZMPOP is asked for, or without a count one, as BZPOPMIN answers it.
+fn plan_pop(
+    plan: &mut Plan<'_>,
+    keys: Range<usize>,
+    end: End,
+    count: Option<usize>,
+) -> Result<(), CommandError> {
     if plan.reply_error() {
         return Ok(());
     }
-    let request = Request::parse(&plan.args, 1)?;
-    let keys = 2..2 + request.keys;
     match plan.hop {
         0 => {
             for shard in 0..plan.route.shards() {
@@ -206,15 +285,16 @@ pub(super) fn zmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
                 let position = own.nth(answer.unsigned_abs() as usize - 1)?;
                 Some((position, answer > 0))
             });
+            let again = plan.again;
+            let first = first.filter(|&(_, is_sorted_set)| is_sorted_set || !again);
             match first.min() {
                 None => plan.reply.null_array(),
                 Some((_, false)) => return Err(CommandError::WrongType),
                 Some((position, true)) => {
-                    let word = if request.end == End::Min { "MIN" } else { "MAX" };
-                    let words: [&[u8]; 6] =
-                        [b"ZMPOP", b"1", plan.args.get(position), word.as_bytes(), b"COUNT", &[]];
+                    let word = if end == End::Min { "MIN" } else { "MAX" };
+                    let words = [plan.args.get(0), plan.args.get(position), word.as_bytes()];
                     let mut args: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).to_vec();
-                    args[5] = request.count.to_string().into_bytes();
+                    args.extend(count.map(|count| count.to_string().into_bytes()));
                     let shard = plan.shard_of(position);
                     plan.work.push(Work { shard, step: 1, args, moved: None });
                 }

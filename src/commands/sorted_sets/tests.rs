@@ -224,6 +224,8 @@ fn the_first_set_that_exists_is_popped_in_any_shape() {
                 reply: Reply::new(&mut out, resp3),
                 moved: None,
                 string_bytes_max: 1 << 29,
+                serving: None,
+                park: None,
             };
             let popped = pop_first(&mut data, 1..last, end, count, shape);
             popped.map(|popped| (popped, String::from_utf8(out).unwrap().replace("\r\n", " ")))

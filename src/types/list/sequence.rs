@@ -1,33 +1,33 @@
-//! A long list: packed blocks, some of them to a chunk.
+//! A long list: packed blocks, some of them to a section.
 //!
 //! ```text
-//!   chunks   | 90,000 elements  | 80,000 elements  | ... |     a deque of chunks
+//!   sections   | 90,000 elements  | 80,000 elements  | ... |     a deque of sections
 //!              └ blocks | 700 | 650 | ... |                    each a deque of up to 128 blocks
 //!                         └ elements                           each some kilobytes
 //! ```
 //!
-//! Pushes and pops touch the block at an end. The way to an index goes over chunks, then blocks, then
-//! marks. No array here grows with the list but that of the chunks, of which a billion small elements need
+//! Pushes and pops touch the block at an end. The way to an index goes over sections, then blocks, then
+//! marks. No array here grows with the list but that of the sections, of which a billion small elements need
 //! some thousand.
 
 use std::collections::VecDeque;
 
 use crate::types::packed::{self, End, Item, Limit, Packed, Wanted};
 
-/// Blocks of a chunk; few in tests, so that they meet many chunks.
-const CHUNK_BLOCKS_MAX: usize = if cfg!(test) { 4 } else { 128 };
+/// Blocks of a section; few in tests, so that they meet many sections.
+const SECTION_BLOCKS_MAX: usize = if cfg!(test) { 4 } else { 128 };
 
 #[derive(Debug, Default)]
-struct Chunk {
+struct Section {
     blocks: VecDeque<Packed>,
     /// Of all its blocks.
     elements: usize,
 }
 
-impl Chunk {
-    fn of(blocks: VecDeque<Packed>) -> Chunk {
+impl Section {
+    fn of(blocks: VecDeque<Packed>) -> Section {
         let elements = blocks.iter().map(Packed::len).sum();
-        Chunk { blocks, elements }
+        Section { blocks, elements }
     }
 
     /// Bytes of the deque and of what the blocks have allocated.
@@ -44,18 +44,18 @@ impl Chunk {
 /// Where a block is.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    chunk: usize,
+    section: usize,
     block: usize,
 }
 
-/// A sequence of byte strings in many blocks. No block and no chunk is empty between calls.
+/// A sequence of byte strings in many blocks. No block and no section is empty between calls.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
-    chunks: VecDeque<Chunk>,
+    sections: VecDeque<Section>,
     elements: usize,
     blocks: usize,
-    /// Bytes of all chunks and blocks, without the deque of the chunks.
-    chunk_bytes: usize,
+    /// Bytes of all sections and blocks, without the deque of the sections.
+    section_bytes: usize,
 }
 
 impl Sequence {
@@ -80,22 +80,22 @@ impl Sequence {
     /// Bytes allocated beyond the structure itself.
     #[inline]
     pub(super) fn heap_bytes(&self) -> usize {
-        self.chunk_bytes + self.chunks.capacity() * size_of::<Chunk>()
+        self.section_bytes + self.sections.capacity() * size_of::<Section>()
     }
 
     #[inline]
     fn block(&self, place: Place) -> &Packed {
-        &self.chunks[place.chunk].blocks[place.block]
+        &self.sections[place.section].blocks[place.block]
     }
 
     /// The block at an end.
     #[inline]
     fn place_at(&self, end: End) -> Option<Place> {
         match end {
-            End::Front => (!self.chunks.is_empty()).then_some(Place { chunk: 0, block: 0 }),
+            End::Front => (!self.sections.is_empty()).then_some(Place { section: 0, block: 0 }),
             End::Back => {
-                let chunk = self.chunks.len().checked_sub(1)?;
-                Some(Place { chunk, block: self.chunks[chunk].blocks.len() - 1 })
+                let section = self.sections.len().checked_sub(1)?;
+                Some(Place { section, block: self.sections[section].blocks.len() - 1 })
             }
         }
     }
@@ -103,39 +103,39 @@ impl Sequence {
     /// The block with element `index`, which must be there, and the index within.
     fn locate(&self, index: usize) -> (Place, usize) {
         let mut within = index;
-        let mut chunk = 0;
+        let mut section = 0;
         if index <= self.elements / 2 {
-            while within >= self.chunks[chunk].elements {
-                within -= self.chunks[chunk].elements;
-                chunk += 1;
+            while within >= self.sections[section].elements {
+                within -= self.sections[section].elements;
+                section += 1;
             }
         } else {
-            chunk = self.chunks.len();
+            section = self.sections.len();
             let mut before = self.elements;
             while before > index {
-                chunk -= 1;
-                before -= self.chunks[chunk].elements;
+                section -= 1;
+                before -= self.sections[section].elements;
             }
             within = index - before;
         }
         let mut block = 0;
-        while within >= self.chunks[chunk].blocks[block].len() {
-            within -= self.chunks[chunk].blocks[block].len();
+        while within >= self.sections[section].blocks[block].len() {
+            within -= self.sections[section].blocks[block].len();
             block += 1;
         }
-        (Place { chunk, block }, within)
+        (Place { section, block }, within)
     }
 
     /// Lets `change` work on a block and counts what came of it. A block that became empty is the caller's.
     #[inline]
     fn edit<R>(&mut self, place: Place, change: impl FnOnce(&mut Packed) -> R) -> R {
-        let chunk = &mut self.chunks[place.chunk];
-        let block = &mut chunk.blocks[place.block];
+        let section = &mut self.sections[place.section];
+        let block = &mut section.blocks[place.block];
         let (bytes, elements) = (block.heap_bytes(), block.len());
         let result = change(block);
-        self.chunk_bytes = self.chunk_bytes + block.heap_bytes() - bytes;
+        self.section_bytes = self.section_bytes + block.heap_bytes() - bytes;
         self.elements = self.elements + block.len() - elements;
-        chunk.elements = chunk.elements + block.len() - elements;
+        section.elements = section.elements + block.len() - elements;
         result
     }
 
@@ -152,64 +152,69 @@ impl Sequence {
     /// Adds a block at an end.
     #[inline(never)]
     fn add_block(&mut self, end: End, block: Packed) {
-        let (chunks, full) = (&mut self.chunks, |chunk: &Chunk| chunk.blocks.len() == CHUNK_BLOCKS_MAX);
-        let chunk = match end {
+        let (sections, full) =
+            (&mut self.sections, |section: &Section| section.blocks.len() == SECTION_BLOCKS_MAX);
+        let section = match end {
             End::Front => {
-                if chunks.front().is_none_or(full) {
-                    chunks.push_front(Chunk::default());
+                if sections.front().is_none_or(full) {
+                    sections.push_front(Section::default());
                 }
                 0
             }
             End::Back => {
-                if chunks.back().is_none_or(full) {
-                    chunks.push_back(Chunk::default());
+                if sections.back().is_none_or(full) {
+                    sections.push_back(Section::default());
                 }
-                chunks.len() - 1
+                sections.len() - 1
             }
         };
-        let block_index = if end == End::Front { 0 } else { self.chunks[chunk].blocks.len() };
-        self.insert_block(Place { chunk, block: block_index }, block);
+        let block_index = if end == End::Front { 0 } else { self.sections[section].blocks.len() };
+        self.insert_block(Place { section, block: block_index }, block);
     }
 
-    /// Puts a block before the one at `place` or at the end of its chunk, and says where it is now.
+    /// Puts a block before the one at `place` or at the end of its section, and says where it is now.
     fn insert_block(&mut self, mut place: Place, block: Packed) -> Place {
-        if self.chunks[place.chunk].blocks.len() == CHUNK_BLOCKS_MAX {
-            place = self.split_chunk(place);
+        if self.sections[place.section].blocks.len() == SECTION_BLOCKS_MAX {
+            place = self.split_section(place);
         }
-        let chunk = &mut self.chunks[place.chunk];
-        let own_bytes = chunk.own_bytes();
-        self.chunk_bytes += block.heap_bytes();
+        let section = &mut self.sections[place.section];
+        let own_bytes = section.own_bytes();
+        self.section_bytes += block.heap_bytes();
         self.elements += block.len();
-        chunk.elements += block.len();
+        section.elements += block.len();
         self.blocks += 1;
-        chunk.blocks.insert(place.block, block);
-        self.chunk_bytes = self.chunk_bytes + chunk.own_bytes() - own_bytes;
+        section.blocks.insert(place.block, block);
+        self.section_bytes = self.section_bytes + section.own_bytes() - own_bytes;
         place
     }
 
-    /// Makes two chunks of one and says where `place` is now.
-    fn split_chunk(&mut self, place: Place) -> Place {
-        let half = CHUNK_BLOCKS_MAX / 2;
-        let chunk = &mut self.chunks[place.chunk];
-        let own_bytes = chunk.own_bytes();
-        let tail = Chunk::of(chunk.blocks.split_off(half));
-        chunk.elements -= tail.elements;
-        self.chunk_bytes = self.chunk_bytes + chunk.own_bytes() + tail.own_bytes() - own_bytes;
-        self.chunks.insert(place.chunk + 1, tail);
-        if place.block >= half { Place { chunk: place.chunk + 1, block: place.block - half } } else { place }
+    /// Makes two sections of one and says where `place` is now.
+    fn split_section(&mut self, place: Place) -> Place {
+        let half = SECTION_BLOCKS_MAX / 2;
+        let section = &mut self.sections[place.section];
+        let own_bytes = section.own_bytes();
+        let tail = Section::of(section.blocks.split_off(half));
+        section.elements -= tail.elements;
+        self.section_bytes = self.section_bytes + section.own_bytes() + tail.own_bytes() - own_bytes;
+        self.sections.insert(place.section + 1, tail);
+        if place.block >= half {
+            Place { section: place.section + 1, block: place.block - half }
+        } else {
+            place
+        }
     }
 
-    /// Takes a block out, and its chunk if that is left empty.
+    /// Takes a block out, and its section if that is left empty.
     fn remove_block(&mut self, place: Place) -> Option<Packed> {
-        let chunk = &mut self.chunks[place.chunk];
-        let block = chunk.blocks.remove(place.block)?;
-        chunk.elements -= block.len();
+        let section = &mut self.sections[place.section];
+        let block = section.blocks.remove(place.block)?;
+        section.elements -= block.len();
         self.elements -= block.len();
         self.blocks -= 1;
-        self.chunk_bytes -= block.heap_bytes();
-        if chunk.blocks.is_empty() {
-            self.chunk_bytes -= chunk.own_bytes();
-            self.chunks.remove(place.chunk);
+        self.section_bytes -= block.heap_bytes();
+        if section.blocks.is_empty() {
+            self.section_bytes -= section.own_bytes();
+            self.sections.remove(place.section);
         }
         Some(block)
     }
@@ -226,16 +231,16 @@ impl Sequence {
         self.remove_if_empty(place);
     }
 
-    /// Takes `count` elements away at an end, fewer than there are, and returns those in chunks that went
+    /// Takes `count` elements away at an end, fewer than there are, and returns those in sections that went
     /// as a whole.
     pub(super) fn cut(&mut self, end: End, mut count: usize) -> Sequence {
         let mut cut = Sequence::default();
-        while let Some(chunk) = self.take_chunk(end, count) {
-            count -= chunk.elements;
-            cut.elements += chunk.elements;
-            cut.blocks += chunk.blocks.len();
-            cut.chunk_bytes += chunk.heap_bytes();
-            cut.chunks.push_back(chunk);
+        while let Some(section) = self.take_section(end, count) {
+            count -= section.elements;
+            cut.elements += section.elements;
+            cut.blocks += section.blocks.len();
+            cut.section_bytes += section.heap_bytes();
+            cut.sections.push_back(section);
         }
         while let Some(place) = self.place_at(end)
             && count > 0
@@ -251,15 +256,15 @@ impl Sequence {
         cut
     }
 
-    /// Takes out the chunk at an end if it has no more than so many elements.
-    fn take_chunk(&mut self, end: End, elements_max: usize) -> Option<Chunk> {
-        let chunk = if end == End::Front { self.chunks.front() } else { self.chunks.back() };
-        chunk.filter(|chunk| chunk.elements <= elements_max)?;
-        let chunk = if end == End::Front { self.chunks.pop_front() } else { self.chunks.pop_back() }?;
-        self.elements -= chunk.elements;
-        self.blocks -= chunk.blocks.len();
-        self.chunk_bytes -= chunk.heap_bytes();
-        Some(chunk)
+    /// Takes out the section at an end if it has no more than so many elements.
+    fn take_section(&mut self, end: End, elements_max: usize) -> Option<Section> {
+        let section = if end == End::Front { self.sections.front() } else { self.sections.back() };
+        section.filter(|section| section.elements <= elements_max)?;
+        let section = if end == End::Front { self.sections.pop_front() } else { self.sections.pop_back() }?;
+        self.elements -= section.elements;
+        self.blocks -= section.blocks.len();
+        self.section_bytes -= section.heap_bytes();
+        Some(section)
     }
 
     pub(super) fn get(&self, index: usize) -> Option<Item<'_>> {
@@ -316,7 +321,9 @@ impl Sequence {
     /// The block before the one at `place`, which is not the first.
     fn before(&self, place: Place) -> Place {
         match place.block {
-            0 => Place { chunk: place.chunk - 1, block: self.chunks[place.chunk - 1].blocks.len() - 1 },
+            0 => {
+                Place { section: place.section - 1, block: self.sections[place.section - 1].blocks.len() - 1 }
+            }
             block => Place { block: block - 1, ..place },
         }
     }
@@ -330,46 +337,46 @@ impl Sequence {
     /// Removes elements that are equal to `wanted`, from an end on and at most so many.
     pub(super) fn remove(&mut self, end: End, count_max: usize, wanted: &Wanted<'_>, limit: Limit) -> usize {
         let mut left = count_max;
-        let chunks = self.chunks.len();
+        let sections = self.sections.len();
         let mut seen = 0;
-        while seen < chunks && left > 0 {
-            let chunk = if end == End::Front { seen } else { chunks - 1 - seen };
-            let blocks = self.chunks[chunk].blocks.len();
+        while seen < sections && left > 0 {
+            let section = if end == End::Front { seen } else { sections - 1 - seen };
+            let blocks = self.sections[section].blocks.len();
             for nth in 0..blocks {
                 if left == 0 {
                     break;
                 }
-                let place = Place { chunk, block: if end == End::Front { nth } else { blocks - 1 - nth } };
+                let place = Place { section, block: if end == End::Front { nth } else { blocks - 1 - nth } };
                 left -= self.edit(place, |block| block.remove(end, left, wanted));
             }
             seen += 1;
         }
         if left < count_max {
-            let touched = if end == End::Front { 0..seen } else { chunks - seen..chunks };
-            touched.rev().for_each(|chunk| self.tidy(chunk, limit));
+            let touched = if end == End::Front { 0..seen } else { sections - seen..sections };
+            touched.rev().for_each(|section| self.tidy(section, limit));
         }
         count_max - left
     }
 
-    /// Drops the empty blocks of a chunk and joins neighbours that have become small.
+    /// Drops the empty blocks of a section and joins neighbours that have become small.
     fn tidy(&mut self, index: usize, limit: Limit) {
-        let Some(chunk) = self.chunks.get_mut(index) else { return };
-        self.chunk_bytes -= chunk.heap_bytes();
-        self.blocks -= chunk.blocks.len();
-        let mut blocks: VecDeque<Packed> = VecDeque::with_capacity(chunk.blocks.len());
-        for block in chunk.blocks.drain(..).filter(|block| !block.is_empty()) {
+        let Some(section) = self.sections.get_mut(index) else { return };
+        self.section_bytes -= section.heap_bytes();
+        self.blocks -= section.blocks.len();
+        let mut blocks: VecDeque<Packed> = VecDeque::with_capacity(section.blocks.len());
+        for block in section.blocks.drain(..).filter(|block| !block.is_empty()) {
             let joined = blocks.back_mut().is_some_and(|last| join(last, &block, limit));
             if !joined {
                 blocks.push_back(block);
             }
         }
         self.blocks += blocks.len();
-        chunk.blocks = blocks;
-        if chunk.blocks.is_empty() {
-            self.chunks.remove(index);
+        section.blocks = blocks;
+        if section.blocks.is_empty() {
+            self.sections.remove(index);
         } else {
-            chunk.blocks.shrink_to_fit();
-            self.chunk_bytes += chunk.heap_bytes();
+            section.blocks.shrink_to_fit();
+            self.section_bytes += section.heap_bytes();
         }
     }
 
@@ -399,7 +406,11 @@ impl Sequence {
 
     pub(super) fn iter_from(&self, index: usize) -> Iter<'_> {
         if index >= self.elements {
-            return Iter { sequence: self, next: Place { chunk: self.chunks.len(), block: 0 }, items: None };
+            return Iter {
+                sequence: self,
+                next: Place { section: self.sections.len(), block: 0 },
+                items: None,
+            };
         }
         let (place, within) = self.locate(index);
         let next = Place { block: place.block + 1, ..place };
@@ -408,7 +419,7 @@ impl Sequence {
 
     pub(super) fn iter_back_from(&self, index: usize) -> IterBack<'_> {
         let Some(last) = index.min(self.elements).checked_sub(1) else {
-            return IterBack { sequence: self, place: Place { chunk: 0, block: 0 }, items: None };
+            return IterBack { sequence: self, place: Place { section: 0, block: 0 }, items: None };
         };
         let (place, within) = self.locate(last);
         IterBack { sequence: self, place, items: Some(self.block(place).iter_back_from(within + 1)) }
@@ -417,15 +428,15 @@ impl Sequence {
     /// Verifies what holds between calls.
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {
-        let blocks = || self.chunks.iter().flat_map(|chunk| &chunk.blocks);
+        let blocks = || self.sections.iter().flat_map(|section| &section.blocks);
         blocks().for_each(Packed::check_invariants);
         assert!(blocks().all(|block| !block.is_empty()));
         assert_eq!(blocks().map(Packed::len).sum::<usize>(), self.elements);
         assert_eq!(blocks().count(), self.blocks);
-        assert_eq!(self.chunks.iter().map(Chunk::heap_bytes).sum::<usize>(), self.chunk_bytes);
-        for chunk in &self.chunks {
-            assert!((1..=CHUNK_BLOCKS_MAX).contains(&chunk.blocks.len()));
-            assert_eq!(chunk.blocks.iter().map(Packed::len).sum::<usize>(), chunk.elements);
+        assert_eq!(self.sections.iter().map(Section::heap_bytes).sum::<usize>(), self.section_bytes);
+        for section in &self.sections {
+            assert!((1..=SECTION_BLOCKS_MAX).contains(&section.blocks.len()));
+            assert_eq!(section.blocks.iter().map(Packed::len).sum::<usize>(), section.elements);
         }
     }
 }
@@ -459,18 +470,19 @@ fn join(into: &mut Packed, from: &Packed, limit: Limit) -> bool {
 
 impl Clone for Sequence {
     fn clone(&self) -> Sequence {
-        let chunk = |chunk: &Chunk| Chunk { blocks: chunk.blocks.clone(), elements: chunk.elements };
-        let chunks: VecDeque<Chunk> = self.chunks.iter().map(chunk).collect();
+        let section =
+            |section: &Section| Section { blocks: section.blocks.clone(), elements: section.elements };
+        let sections: VecDeque<Section> = self.sections.iter().map(section).collect();
         // Copies have other room than their originals.
-        let chunk_bytes = chunks.iter().map(Chunk::heap_bytes).sum();
-        Sequence { chunks, chunk_bytes, ..*self }
+        let section_bytes = sections.iter().map(Section::heap_bytes).sum();
+        Sequence { sections, section_bytes, ..*self }
     }
 }
 
 /// The elements of a sequence in their order.
 pub struct Iter<'a> {
     sequence: &'a Sequence,
-    /// The block after the one at hand; maybe the end of its chunk.
+    /// The block after the one at hand; maybe the end of its section.
     next: Place,
     items: Option<packed::Iter<'a>>,
 }
@@ -484,11 +496,11 @@ impl<'a> Iterator for Iter<'a> {
             if let Some(item) = self.items.as_mut()?.next() {
                 return Some(item);
             }
-            if self.next.block == self.sequence.chunks[self.next.chunk].blocks.len() {
-                self.next = Place { chunk: self.next.chunk + 1, block: 0 };
+            if self.next.block == self.sequence.sections[self.next.section].blocks.len() {
+                self.next = Place { section: self.next.section + 1, block: 0 };
             }
-            let chunk = self.sequence.chunks.get(self.next.chunk);
-            self.items = chunk.map(|chunk| chunk.blocks[self.next.block].iter_from(0));
+            let section = self.sequence.sections.get(self.next.section);
+            self.items = section.map(|section| section.blocks[self.next.block].iter_from(0));
             self.next.block += 1;
         }
     }
@@ -512,8 +524,8 @@ impl<'a> Iterator for IterBack<'a> {
                 return Some(item);
             }
             if self.place.block == 0 {
-                let chunk = self.place.chunk.checked_sub(1)?;
-                self.place = Place { chunk, block: self.sequence.chunks[chunk].blocks.len() };
+                let section = self.place.section.checked_sub(1)?;
+                self.place = Place { section, block: self.sequence.sections[section].blocks.len() };
             }
             self.place.block -= 1;
             let block = self.sequence.block(self.place);

@@ -1,11 +1,20 @@
-//! Keys that clients watch: each has a version, which every change of the key makes a new one.
+//! Keys that somebody wants to hear of, which may be missing.
 //!
-//! Whoever watches a key is told its version, and comes back with it to ask whether it still holds. A key is
-//! known by its hash: should two keys share one, a transaction is given up that need not have been.
+//! A watched key has a version, which every change of the key makes a new one: whoever watches it is told the
+//! version, and comes back with it to ask whether it still holds. An awaited key is noted whenever it has been
+//! written, for whoever waits for elements in it. A key is known by its hash: should two keys share one, a
+//! transaction is given up that need not have been, or a client looks for elements that are not there.
 
 use ahash::HashMap;
 
 use super::database::{Database, Key};
+
+/// How many wait for a key.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    waiters: u32,
+    slot: u16,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Watched {
@@ -14,25 +23,32 @@ struct Watched {
     slot: u16,
 }
 
-/// The watched keys of a database.
+/// The observed keys of a database.
 #[derive(Debug, Default)]
-pub(super) struct Watches {
-    keys: HashMap<u64, Watched>,
+pub(super) struct Observers {
+    watched: HashMap<u64, Watched>,
     /// The last version given out; none is given out twice.
     last: u64,
+    awaited: HashMap<u64, Awaited>,
+    /// Awaited keys that have been written and not been told yet.
+    ready: Vec<u64>,
 }
 
-impl Watches {
+impl Observers {
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.watched.is_empty() && self.awaited.is_empty()
     }
 
+    /// A key has changed; `written`: it may have got elements.
     #[cold]
-    pub(super) fn changed(&mut self, hash: u64) {
-        if let Some(watched) = self.keys.get_mut(&hash) {
+    pub(super) fn changed(&mut self, hash: u64, written: bool) {
+        if let Some(watched) = self.watched.get_mut(&hash) {
             self.last += 1;
             watched.version = self.last;
+        }
+        if written && self.awaited.contains_key(&hash) && !self.ready.contains(&hash) {
+            self.ready.push(hash);
         }
     }
 }
@@ -42,10 +58,10 @@ impl Database {
     pub fn watch(&mut self, key: &Key) -> u64 {
         // A deadline that has come by now is no change later on.
         self.expire_if_due(key);
-        let watches = &mut self.watches;
+        let watches = &mut self.observers;
         watches.last += 1;
         let fresh = Watched { version: watches.last, watchers: 0, slot: key.slot };
-        let watched = watches.keys.entry(key.hash).or_insert(fresh);
+        let watched = watches.watched.entry(key.hash).or_insert(fresh);
         watched.watchers += 1;
         watched.version
     }
@@ -53,31 +69,63 @@ impl Database {
     /// Whether a key is what it was when it had this version.
     pub fn is_unchanged(&mut self, key: &Key, version: u64) -> bool {
         self.expire_if_due(key);
-        self.watches.keys.get(&key.hash).is_some_and(|watched| watched.version == version)
+        self.observers.watched.get(&key.hash).is_some_and(|watched| watched.version == version)
     }
 
     /// Ends one [`Database::watch`] of a key.
     pub fn unwatch(&mut self, key: &Key) {
-        if let Some(watched) = self.watches.keys.get_mut(&key.hash) {
+        if let Some(watched) = self.observers.watched.get_mut(&key.hash) {
             watched.watchers -= 1;
             if watched.watchers == 0 {
-                self.watches.keys.remove(&key.hash);
+                self.observers.watched.remove(&key.hash);
             }
         }
     }
 
-    /// All keys of this database go or are exchanged for those of `other`: those that exist in one of the two
-    /// change.
-    pub(super) fn changed_watched(&mut self, other: Option<&Database>) {
-        if self.watches.is_empty() {
+    /// Begins to wait for elements in a key.
+    pub fn await_key(&mut self, key: &Key) {
+        let awaited = self.observers.awaited.entry(key.hash);
+        awaited.or_insert(Awaited { waiters: 0, slot: key.slot }).waiters += 1;
+    }
+
+    /// Ends one [`Database::await_key`] of the key with this hash.
+    pub fn await_no_more(&mut self, hash: u64) {
+        if let Some(awaited) = self.observers.awaited.get_mut(&hash) {
+            awaited.waiters -= 1;
+            if awaited.waiters == 0 {
+                self.observers.awaited.remove(&hash);
+            }
+        }
+    }
+
+    /// Keys that somebody waits for elements in.
+    pub fn awaited_keys(&self) -> usize {
+        self.observers.awaited.len()
+    }
+
+    /// Whether an awaited key exists.
+    pub fn has_awaited(&mut self, hash: u64) -> bool {
+        let Some(awaited) = self.observers.awaited.get(&hash) else { return false };
+        self.locate_hash(hash, awaited.slot, |found, _| found == hash).is_some()
+    }
+
+    /// The next awaited key that has been written: its hash.
+    pub fn next_ready(&mut self) -> Option<u64> {
+        (!self.observers.ready.is_empty()).then(|| self.observers.ready.remove(0))
+    }
+
+    /// All keys of this database go or have been exchanged for those of `other`: those that exist in one of
+    /// the two change.
+    pub(super) fn changed_observed(&mut self, other: Option<&Database>) {
+        if self.observers.is_empty() {
             return;
         }
         let exists = |database: &Database, hash: u64, slot: u16| {
             database.locate_hash(hash, slot, |found, _| found == hash).is_some()
         };
         let changed: Vec<u64> = self
-            .watches
-            .keys
+            .observers
+            .watched
             .iter()
             .filter(|&(&hash, watched)| {
                 exists(self, hash, watched.slot)
@@ -85,12 +133,20 @@ impl Database {
             })
             .map(|(&hash, _)| hash)
             .collect();
-        changed.into_iter().for_each(|hash| self.watches.changed(hash));
+        changed.into_iter().for_each(|hash| self.observers.changed(hash, false));
+        if other.is_some() {
+            let awaited = self.observers.awaited.iter();
+            let here: Vec<u64> = awaited
+                .filter(|&(&hash, awaited)| exists(self, hash, awaited.slot))
+                .map(|(&hash, _)| hash)
+                .collect();
+            here.into_iter().for_each(|hash| self.observers.changed(hash, true));
+        }
     }
 
     #[cfg(test)]
     pub(super) fn watched_keys(&self) -> usize {
-        self.watches.keys.len()
+        self.observers.watched.len()
     }
 }
 
