@@ -808,6 +808,7 @@ impl Dispatcher {
             })
             .collect();
         let owner = self.register(token, kind, shares);
+        self.shard.metrics.transactions += 1;
         self.coordinator.begin(owner, asked.into_iter(), &mut self.actions);
         self.carry_out();
     }

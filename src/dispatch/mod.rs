@@ -166,6 +166,7 @@ impl Dispatcher {
         }
         let Some(first) = self.batches.next_open(BatchKind::Share) else { return };
         self.merged_under_way += 1;
+        self.shard.metrics.transactions += 1;
         let mut shares = vec![first];
         shares.extend(std::iter::from_fn(|| self.batches.next_open(BatchKind::Share)));
         let Dispatcher { batches, coordinator, actions, .. } = self;
@@ -306,6 +307,7 @@ impl Dispatcher {
             Message::Refused(batch, newest) => {
                 let id = batch.transaction;
                 self.batches.give_back(batch);
+                self.shard.metrics.transactions_refused += 1;
                 self.coordinator.refused(id, from, newest, &mut self.actions);
                 self.carry_out();
             }

@@ -164,6 +164,7 @@ impl Dispatcher {
             copy_group(batch, index, &mut later, items, spans);
             let intents = std::mem::take(&mut later.intents);
             self.queue.schedule_last(&intents, Work::Group(later));
+            self.shard.metrics.commands_deferred += u64::from(batch.groups[index].count);
             batch.groups[index].deferred = true;
         }
     }

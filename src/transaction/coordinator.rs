@@ -104,14 +104,12 @@ pub struct Coordinator {
     clock: fn() -> u64,
     under_way: HashMap<TransactionId, Transaction>,
     spare: Vec<(Vec<Share>, Latch)>,
-    /// Transactions that were refused and began again.
-    retries: u64,
 }
 
 impl Coordinator {
     /// `clock` only has to be roughly alike on all shards: ids follow it so that few come late.
     pub fn new(shard: usize, clock: fn() -> u64) -> Self {
-        Coordinator { shard, time: 0, clock, under_way: HashMap::default(), spare: Vec::new(), retries: 0 }
+        Coordinator { shard, time: 0, clock, under_way: HashMap::default(), spare: Vec::new() }
     }
 
     /// An id of another shard was seen: the next one made here is newer.
@@ -121,10 +119,6 @@ impl Coordinator {
 
     pub fn is_empty(&self) -> bool {
         self.under_way.is_empty()
-    }
-
-    pub fn retries(&self) -> u64 {
-        self.retries
     }
 
     fn next_id(&mut self) -> TransactionId {
@@ -283,7 +277,6 @@ impl Coordinator {
                 self.forget(id);
             }
             Phase::Aborting => {
-                self.retries += 1;
                 let Some(mut transaction) = self.under_way.remove(&id) else { return };
                 for share in &mut transaction.shares {
                     share.granted = false;
