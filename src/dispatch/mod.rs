@@ -75,6 +75,9 @@ pub struct Dispatcher {
     actions: Vec<Action>,
     /// Transactions of all shards that want something here.
     queue: Queue<Work>,
+    /// Shares that have come and are not scheduled yet.
+    #[allow(clippy::vec_box, reason = "batches travel in their boxes")]
+    arrived: Vec<Box<Batch>>,
     /// Messages from this shard to itself.
     loopback: VecDeque<Message>,
     /// Sessions whose replies have all come: their next commands can run.
@@ -101,6 +104,7 @@ impl Dispatcher {
             merged_under_way: 0,
             actions: Vec::new(),
             queue: Queue::default(),
+            arrived: Vec::new(),
             loopback: VecDeque::new(),
             resumable: Vec::new(),
             shard,
@@ -247,10 +251,34 @@ impl Dispatcher {
         for from in 0..self.mailbox.shards() {
             while let Some(message) = self.mailbox.receive(from) {
                 any = true;
-                self.handle(from, message);
+                match message {
+                    Message::Schedule(share) => self.arrived.push(share),
+                    Message::Abort(_) => {
+                        // It may concern one that has just arrived.
+                        self.schedule_arrived();
+                        self.handle(from, message);
+                    }
+                    message => self.handle(from, message),
+                }
             }
         }
+        self.schedule_arrived();
         any
+    }
+
+    /// Schedules shares of several coordinators in the order of their ids: the other way round the older ones
+    /// would be refused.
+    fn schedule_arrived(&mut self) {
+        if self.arrived.is_empty() {
+            return;
+        }
+        let mut arrived = std::mem::take(&mut self.arrived);
+        arrived.sort_unstable_by_key(|share| share.transaction);
+        for share in arrived.drain(..) {
+            self.schedule(share);
+        }
+        self.arrived = arrived;
+        self.grant_next();
     }
 
     fn handle(&mut self, from: usize, message: Message) {
