@@ -464,8 +464,14 @@ impl Dispatcher {
         let Wait { parts, kind, .. } = *wait;
         self.answer_session(token, silent, |dispatcher, out| match kind {
             Kind::Command(coordination) => dispatcher.finish_command(token, coordination, parts, out),
+            Kind::Segment(mut slots) => {
+                dispatcher.collect_slots(token, &mut slots, &parts, out);
+                dispatcher.report_slow_items(token, &parts);
+                dispatcher.release(&parts);
+                true
+            }
             Kind::Exec(mut exec) => {
-                dispatcher.collect_exec(&mut exec, &parts);
+                dispatcher.collect_exec(token, &mut exec, &parts);
                 dispatcher.report_slow_items(token, &parts);
                 dispatcher.release(&parts);
                 dispatcher.continue_exec(token, exec, out)

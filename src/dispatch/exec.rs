@@ -14,7 +14,7 @@
 
 use crate::commands::keyspec::find_keys;
 use crate::commands::transactions::{STEP_CHECK, STEP_UNWATCH, STEP_WATCH};
-use crate::commands::{CommandId, Merge, Run, Split, TransactionAction, flag, key_flag};
+use crate::commands::{CommandId, Run, Split, TransactionAction, flag, key_flag};
 use crate::error::CommandError;
 use crate::resp::number::parse_integer;
 use crate::resp::{Args, Reply, Span};
@@ -28,8 +28,8 @@ use crate::transaction::{Participation, StepResult};
 
 use super::Dispatcher;
 use super::burst::{Burst, Call, Way};
-use super::command::{SHARE, merge_replies};
 use super::participant::{self, push_intents};
+use super::segment::{Slot, part_of};
 use super::wait::{Kind, PartOf};
 
 /// An EXEC under way.
@@ -52,20 +52,6 @@ pub struct Exec {
     /// Where the replies of this segment come from.
     slots: Vec<Slot>,
     started: u64,
-}
-
-/// Where the reply to a command comes from.
-enum Slot {
-    Text(Vec<u8>),
-    /// The next item of this part.
-    Item(u16),
-    /// The next item of each of these parts, merged.
-    Shares {
-        command: u16,
-        merge: Merge,
-        parts: Vec<u16>,
-        key_parts: Vec<u16>,
-    },
 }
 
 /// Watched keys whose versions are asked for.
@@ -125,20 +111,6 @@ impl Exec {
     /// A command that stood alone has answered.
     pub fn push_reply(&mut self, reply: &[u8]) {
         self.replies.extend_from_slice(reply);
-    }
-}
-
-/// The part of a batch, made if this is its first item.
-fn part_of(parts: &mut Vec<PartOf>, part: PartOf) -> u16 {
-    match parts.iter().position(|known| known.batch == part.batch) {
-        Some(known) => {
-            parts[known].count += part.count;
-            known as u16
-        }
-        None => {
-            parts.push(part);
-            parts.len() as u16 - 1
-        }
     }
 }
 
@@ -674,7 +646,7 @@ impl Dispatcher {
                     if !parts.is_empty() {
                         break;
                     }
-                    self.collect_exec(&mut exec, &[]);
+                    self.collect_exec(token, &mut exec, &[]);
                     exec.next += 1;
                     return self.exec_alone(token, exec, index, out);
                 }
@@ -686,7 +658,7 @@ impl Dispatcher {
             }
         }
         if parts.is_empty() {
-            self.collect_exec(&mut exec, &[]);
+            self.collect_exec(token, &mut exec, &[]);
             self.finish_exec(token, exec, out);
             return true;
         }
@@ -712,58 +684,18 @@ impl Dispatcher {
         if !self.shard.monitors.is_empty() && call.way != Way::Here {
             self.feed_monitors(token, command, &burst.args(index, bytes));
         }
-        match (call.way, command.run) {
-            (Way::Shard(target), _) => {
-                let part = self.put_call(kind, bytes, burst, index, target as usize, header);
-                Slot::Item(part_of(parts, part))
-            }
-            (Way::Several, Some(Run::EachShard { split, merge, .. })) => {
-                let args = burst.args(index, bytes);
-                if !split.accepts(args.len()) {
-                    let mut text = Vec::new();
-                    let error = CommandError::Arity(command.name.into());
-                    self.fail(call.command, &error, &mut Reply::new(&mut text, resp3));
-                    return Slot::Text(text);
-                }
-                let mut key_parts = Vec::new();
-                let header = ItemHeader { step: SHARE, ..header };
-                let shares = self.put_shares(kind, header, &args, split, &mut key_parts);
-                let shares = shares.into_iter().map(|part| part_of(parts, part)).collect();
-                Slot::Shares { command: call.command, merge, parts: shares, key_parts }
-            }
-            _ => {
-                let mut text = Vec::new();
-                self.run_session_command(token, bytes, burst, index, &mut text);
-                Slot::Text(text)
-            }
+        if call.way != Way::Here {
+            return self.put_slot(kind, bytes, burst, index, header, parts);
         }
+        let mut text = Vec::new();
+        self.run_session_command(token, bytes, burst, index, &mut text);
+        Slot::Text(text)
     }
 
     /// The replies of a segment are there.
-    pub(super) fn collect_exec(&mut self, exec: &mut Exec, parts: &[PartOf]) {
-        let mut next: Vec<u32> = parts.iter().map(|part| part.first).collect();
-        let mut replies = std::mem::take(&mut exec.replies);
-        for slot in exec.slots.drain(..) {
-            match slot {
-                Slot::Text(text) => replies.extend_from_slice(&text),
-                Slot::Item(part) => {
-                    let part = part as usize;
-                    replies.extend_from_slice(self.item_reply(&parts[part], &mut next[part]));
-                }
-                Slot::Shares { command, merge, parts: shares, key_parts } => {
-                    let started = Ticks::now();
-                    let mut answers: Vec<&[u8]> = Vec::with_capacity(shares.len());
-                    for &part in &shares {
-                        answers.push(self.batches.reply_at(&parts[part as usize], next[part as usize]));
-                        next[part as usize] += 1;
-                    }
-                    let merged = merge_replies(merge, &answers, &key_parts, &mut replies);
-                    debug_assert!(merged.is_some(), "shards answer with whole replies");
-                    self.shard.metrics.ran(command, Ticks::now().wrapping_sub(started));
-                }
-            }
-        }
-        exec.replies = replies;
+    pub(super) fn collect_exec(&mut self, token: Token, exec: &mut Exec, parts: &[PartOf]) {
+        let Exec { slots, replies, .. } = exec;
+        self.collect_slots(token, slots, parts, replies);
     }
 
     fn finish_exec(&mut self, token: Token, mut exec: Box<Exec>, out: &mut Vec<u8>) {

@@ -112,6 +112,15 @@ impl Dispatcher {
                     }
                     index += 1;
                 }
+                Way::Several if self.is_divided(call) => {
+                    let mut end = self.stretch(token, burst, index);
+                    if self.shard.sessions.current(token).reply_mode == ReplyMode::Skip {
+                        end = index + 1;
+                    }
+                    let end = end.min(index + SENT_COMMANDS_MAX);
+                    self.send_stretch(token, bytes, burst, index..end);
+                    return Served::Until(end);
+                }
                 Way::Several => {
                     if !self.run_several(token, bytes, burst, index, out) {
                         return Served::Until(index + 1);
@@ -186,7 +195,7 @@ impl Dispatcher {
             return end;
         }
         while end < burst.frames.len()
-            && matches!(burst.call(end).way, Way::Shard(_))
+            && (matches!(burst.call(end).way, Way::Shard(_)) || self.is_divided(burst.call(end)))
             && !burst.call(end).may_wait
             && !self.must_pause(token, burst.call(end).command)
         {
@@ -272,12 +281,10 @@ impl Dispatcher {
         stretch: std::ops::Range<usize>,
     ) {
         let kind = self.kind_of_stretch(burst, stretch.clone());
-        let mut wait = self.waits.new_burst(token);
-        let Kind::Burst(order) = &mut wait.kind else { return };
         let session = self.shard.sessions.current(token);
         session.commands += stretch.len() as u64;
         session.last_command = burst.call(stretch.end - 1).command;
-        wait.silent = session.reply_mode != ReplyMode::On;
+        let silent = session.reply_mode != ReplyMode::On;
         let authenticated = session.authenticated;
         let header = ItemHeader {
             command: 0,
@@ -291,6 +298,12 @@ impl Dispatcher {
             slot: NO_KEY,
             hash: 0,
         };
+        if stretch.clone().any(|index| burst.call(index).way == Way::Several) {
+            return self.send_segment(token, bytes, burst, stretch, header);
+        }
+        let mut wait = self.waits.new_burst(token);
+        wait.silent = silent;
+        let Kind::Burst(order) = &mut wait.kind else { return };
         for index in stretch {
             let call = burst.call(index);
             let command = self.table.get(CommandId(call.command));

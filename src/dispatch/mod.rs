@@ -21,6 +21,7 @@ mod monitor;
 mod park;
 mod participant;
 mod remote;
+mod segment;
 mod wait;
 
 use std::collections::VecDeque;

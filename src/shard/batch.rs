@@ -162,6 +162,22 @@ impl Batch {
         Some((header, start))
     }
 
+    /// Copies of the arguments of item `item`, its name first; those that moved are empty.
+    pub fn arguments_of(&self, item: u32) -> Vec<Vec<u8>> {
+        let mut spans = Vec::new();
+        let mut position = 0;
+        for _ in 0..=item {
+            spans.clear();
+            match self.read(position, &mut spans) {
+                Some((_, next)) => position = next,
+                None => return Vec::new(),
+            }
+        }
+        let mut owned = self.owned.clone();
+        let args = crate::resp::Args::new(&self.items, &spans, &mut owned);
+        args.iter().map(<[u8]>::to_vec).collect()
+    }
+
     /// The header of the item at `position` and where the next one begins, without its arguments.
     #[inline]
     pub fn peek(&self, position: usize) -> Option<ItemHeader> {
