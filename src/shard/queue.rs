@@ -116,6 +116,11 @@ impl<W> Queue<W> {
         self.pending.len()
     }
 
+    /// Whether anything is locked.
+    pub fn has_locks(&self) -> bool {
+        !self.locks.is_empty()
+    }
+
     /// Whether commands with these intents have to wait.
     #[inline]
     pub fn conflicts(&self, intents: &[Intent]) -> bool {
