@@ -73,6 +73,8 @@ pub enum CommandError {
     NumkeysNotPositive,
     /// COUNT of ZMPOP and its kin.
     CountNotPositive,
+    /// A count that may be below zero, but has no opposite.
+    NotNegatable,
     /// A number beyond what the command can do.
     OutOfRange,
     /// Too few or too many arguments; the command's full name.
@@ -134,6 +136,9 @@ impl CommandError {
             LimitNegative => "ERR LIMIT can't be negative",
             NumkeysNotPositive => "ERR numkeys should be greater than 0",
             CountNotPositive => "ERR count should be greater than 0",
+            NotNegatable => {
+                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+            }
             OutOfRange => "ERR value is out of range",
             NoInputKey(command) => {
                 return Cow::Owned(format!("ERR at least 1 input key is needed for '{command}' command"));

@@ -485,6 +485,15 @@ fn kill(part: &mut Part<'_>) -> Report {
         }
     }
     let count = killed.len() as u64 + u64::from(own);
+    for &token in &killed {
+        if let Some(session) = sessions.get(token)
+            && let Some(wait) = session.waiting.filter(|_| session.blocked)
+        {
+            // It takes no element any more, though it is closed only when this turn ends.
+            session.blocked = false;
+            part.shard.unblocked.push((wait, Unblocked::Gone));
+        }
+    }
     sessions.kill.extend(killed);
     Report::Killed { count, own }
 }

@@ -101,8 +101,8 @@ pub struct Data<'a> {
     pub moved: Option<Moved>,
     /// The longest string that may come to be (`proto-max-bulk-len`), in bytes.
     pub string_bytes_max: usize,
-    /// Of a client that waited: the hash of the key that has been written. Only that one serves it.
-    pub serving: Option<u64>,
+    /// The client has waited for elements, and one of its keys has been written.
+    pub has_waited: bool,
     /// Set with the null that is the reply: outside of EXEC the client waits for elements, so many
     /// milliseconds, or for ever if it is 0.
     pub park: Option<i64>,

@@ -173,7 +173,7 @@ impl Harness {
                 reply,
                 moved,
                 string_bytes_max,
-                serving: None,
+                has_waited: false,
                 park: None,
             };
             function(&mut data)?;

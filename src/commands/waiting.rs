@@ -8,6 +8,7 @@ use crate::keyspace::Kind;
 use crate::resp::Args;
 use crate::transaction::{Plan, PlanFunction};
 use crate::types::long_double::LongDouble;
+use crate::types::score;
 
 pub const COMMANDS: &[Command] = &[
     replicas("wait", 3, wait).since("3.0.0").docs(
@@ -36,14 +37,19 @@ fn no_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// More than any clock shows: the year 2527.
+const CLOCK_MS_MAX: i64 = 1 << 44;
+
 /// A timeout in seconds, as milliseconds; 0 is for ever.
 pub(super) fn timeout_ms(args: &Args<'_>, index: usize) -> Result<i64, CommandError> {
     let text = args.get(index);
-    let number = LongDouble::parse(text).and_then(|_| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
-    let seconds = number.ok_or(CommandError::text("ERR timeout is not a float or out of range"))?;
+    // What only fits the wider numbers that Redis calculates with is out of range all the same.
+    let wide = || LongDouble::parse(text).map(|_| f64::INFINITY);
+    let seconds = score::parse(text).or_else(wide);
+    let seconds = seconds.ok_or(CommandError::text("ERR timeout is not a float or out of range"))?;
     let timeout_ms = (seconds * 1000.0).ceil();
-    // As a clock that counts milliseconds since 1970 can still reach.
-    if timeout_ms >= (i64::MAX / 2) as f64 {
+    // What a clock that counts milliseconds since 1970 does not reach.
+    if timeout_ms >= (i64::MAX - CLOCK_MS_MAX) as f64 {
         return Err(CommandError::text("ERR timeout is out of range"));
     }
     if timeout_ms < 0.0 {
@@ -58,21 +64,21 @@ fn whole_timeout_ms(args: &Args<'_>, index: usize) -> Result<i64, CommandError> 
     if timeout < 0 {
         return Err(CommandError::text("ERR timeout is negative"));
     }
-    if timeout > i64::MAX / 2 {
+    if timeout > i64::MAX - CLOCK_MS_MAX {
         return Err(CommandError::text("ERR timeout is out of range"));
     }
     Ok(timeout)
 }
 
-/// Of the keys at these arguments those that may serve the client: all, unless it has waited; then the one
-/// that has been written, if it holds this type now.
+/// Of the keys at these arguments those that may serve the client: all, unless it has waited; then the first
+/// that holds this type, since keys of other types are none that it waits for.
 pub(super) fn serving_keys(data: &mut Data<'_>, keys: Range<usize>, kind: Kind) -> Range<usize> {
-    let Some(hash) = data.serving else { return keys };
+    if !data.has_waited {
+        return keys;
+    }
     for index in keys.clone() {
         let target = data.target(index);
-        if target.key.hash == hash
-            && target.database.peek(&target.key).is_some_and(|entry| entry.kind() == kind)
-        {
+        if target.database.peek(&target.key).is_some_and(|entry| entry.kind() == kind) {
             return index..index + 1;
         }
     }
@@ -105,13 +111,11 @@ fn wait(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 fn waitaof(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let out_of_range = |error: &'static str| move |_| CommandError::text(error);
-    let local = data.args.integer(1).map_err(out_of_range("ERR value is out of range, must be positive"))?;
-    let wanted = data.args.integer(2)?;
+    let local = data.args.integer(1).ok().filter(|local| (0..=1).contains(local));
+    let local = local.ok_or(CommandError::text("ERR value is out of range, value must between 0 and 1"))?;
+    let wanted = data.args.integer(2).ok().filter(|&wanted| wanted >= 0);
+    let wanted = wanted.ok_or(CommandError::OutOfRangePositive)?;
     let timeout_ms = whole_timeout_ms(&data.args, 3)?;
-    if !(0..=1).contains(&local) || wanted < 0 {
-        return Err(CommandError::OutOfRangePositive);
-    }
     if local > 0 {
         return Err(CommandError::text(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",

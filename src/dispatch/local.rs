@@ -213,7 +213,7 @@ impl Dispatcher {
         let (authenticated, reply_mode) = (session.authenticated, session.reply_mode);
         self.shard.keyspace.set_no_touch(session.no_touch);
         for index in stretch.clone() {
-            if out.len() >= OUTPUT_PIECE_BYTES {
+            if out.len() >= OUTPUT_PIECE_BYTES && !self.exec_running {
                 return index;
             }
             let call = burst.call(index);
@@ -237,7 +237,7 @@ impl Dispatcher {
                 reply: Reply::new(out, resp3),
                 moved: None,
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
-                serving: None,
+                has_waited: false,
                 park: None,
             };
             if let Err(error) = data_function(command)(&mut data) {

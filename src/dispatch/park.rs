@@ -204,6 +204,9 @@ impl Dispatcher {
 
     /// Serves clients at keys that have been written, until no more is to be had.
     pub(super) fn serve_ready(&mut self) {
+        if !self.shard.unblocked.is_empty() {
+            self.unblock_clients();
+        }
         loop {
             let mut any = false;
             for database in 0..self.shard.keyspace.database_count() {
@@ -253,7 +256,7 @@ impl Dispatcher {
                 }
                 Waits::Here(_) => {}
             }
-            match self.try_to_serve(number, key.1) {
+            match self.try_to_serve(number) {
                 Some(reply) => {
                     let Some(parked) = self.unpark(number) else { return };
                     self.answer_parked(parked, reply);
@@ -264,8 +267,8 @@ impl Dispatcher {
         }
     }
 
-    /// The reply to a parked client's command, if it finds something in the key with this hash.
-    fn try_to_serve(&mut self, number: u64, hash: u64) -> Option<Vec<u8>> {
+    /// The reply to a parked client's command, if it finds something now.
+    fn try_to_serve(&mut self, number: u64) -> Option<Vec<u8>> {
         let started = Ticks::now();
         let Parked { database, waits: Waits::Here(waiter), .. } = self.parking.clients.get(&number)? else {
             return None;
@@ -285,7 +288,7 @@ impl Dispatcher {
             reply: Reply::new(&mut reply, waiter.resp3),
             moved: None,
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
-            serving: Some(hash),
+            has_waited: true,
             park: None,
         };
         let result = whole(&mut data);
@@ -371,11 +374,12 @@ impl Dispatcher {
                         self.end_block(block, how);
                     }
                 }
-                Some(_) => {
-                    if let Some(shard) = self.waits.parked_on(wait) {
-                        self.send(shard, Message::Unpark(wait, how));
-                    }
-                }
+                Some(_) => match self.waits.parked_on(wait) {
+                    // At once: no command that follows serves it any more.
+                    Some(shard) if shard == self.shard.id => self.unpark_wait(shard, wait, how),
+                    Some(shard) => self.send(shard, Message::Unpark(wait, how)),
+                    None => {}
+                },
                 None => {}
             }
         }

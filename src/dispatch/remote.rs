@@ -150,7 +150,7 @@ impl Dispatcher {
             reply: Reply::new(replies, header.resp3),
             moved,
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
-            serving: None,
+            has_waited: false,
             park: None,
         };
         let result = function(&mut data);

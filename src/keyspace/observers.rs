@@ -29,7 +29,7 @@ pub(super) struct Observers {
     watched: HashMap<u64, Watched>,
     /// The last version given out; none is given out twice.
     last: u64,
-    awaited: HashMap<u64, Awaited>,
+    wanted: HashMap<u64, Awaited>,
     /// Awaited keys that have been written and not been told yet.
     ready: Vec<u64>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Observers {
 impl Observers {
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.watched.is_empty() && self.awaited.is_empty()
+        self.watched.is_empty() && self.wanted.is_empty()
     }
 
     /// A key has changed; `written`: it may have got elements.
@@ -47,7 +47,7 @@ impl Observers {
             self.last += 1;
             watched.version = self.last;
         }
-        if written && self.awaited.contains_key(&hash) && !self.ready.contains(&hash) {
+        if written && self.wanted.contains_key(&hash) && !self.ready.contains(&hash) {
             self.ready.push(hash);
         }
     }
@@ -84,28 +84,28 @@ impl Database {
 
     /// Begins to wait for elements in a key.
     pub fn await_key(&mut self, key: &Key) {
-        let awaited = self.observers.awaited.entry(key.hash);
+        let awaited = self.observers.wanted.entry(key.hash);
         awaited.or_insert(Awaited { waiters: 0, slot: key.slot }).waiters += 1;
     }
 
     /// Ends one [`Database::await_key`] of the key with this hash.
     pub fn await_no_more(&mut self, hash: u64) {
-        if let Some(awaited) = self.observers.awaited.get_mut(&hash) {
+        if let Some(awaited) = self.observers.wanted.get_mut(&hash) {
             awaited.waiters -= 1;
             if awaited.waiters == 0 {
-                self.observers.awaited.remove(&hash);
+                self.observers.wanted.remove(&hash);
             }
         }
     }
 
     /// Keys that somebody waits for elements in.
     pub fn awaited_keys(&self) -> usize {
-        self.observers.awaited.len()
+        self.observers.wanted.len()
     }
 
     /// Whether an awaited key exists.
     pub fn has_awaited(&mut self, hash: u64) -> bool {
-        let Some(awaited) = self.observers.awaited.get(&hash) else { return false };
+        let Some(awaited) = self.observers.wanted.get(&hash) else { return false };
         self.locate_hash(hash, awaited.slot, |found, _| found == hash).is_some()
     }
 
@@ -135,7 +135,7 @@ impl Database {
             .collect();
         changed.into_iter().for_each(|hash| self.observers.changed(hash, false));
         if other.is_some() {
-            let awaited = self.observers.awaited.iter();
+            let awaited = self.observers.wanted.iter();
             let here: Vec<u64> = awaited
                 .filter(|&(&hash, awaited)| exists(self, hash, awaited.slot))
                 .map(|(&hash, _)| hash)

@@ -108,9 +108,7 @@ fn parse_random(args: &Args<'_>) -> Result<Option<(i64, bool)>, CommandError> {
     }
     let count = args.integer(2)?;
     if count == i64::MIN {
-        return Err(CommandError::text(
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-        ));
+        return Err(CommandError::NotNegatable);
     }
     let with_scores = match args.len() {
         3 => false,

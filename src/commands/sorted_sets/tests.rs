@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{End, Shape, pop_first};
 use crate::commands::Data;
 use crate::commands::testing::{Harness, with_args};
+use crate::keyspace::Budget;
 use crate::resp::Reply;
 use crate::shard::batch::NO_KEY;
 use crate::types::sorted_set::Limits;
@@ -223,7 +224,7 @@ fn the_first_set_that_exists_is_popped_in_any_shape() {
                 reply: Reply::new(&mut out, resp3),
                 moved: None,
                 string_bytes_max: 1 << 29,
-                serving: None,
+                has_waited: false,
                 park: None,
             };
             let popped = pop_first(&mut data, 1..last, end, count, shape);
@@ -274,4 +275,31 @@ fn expired_sets_are_missing() {
     assert_eq!(harness.show("ZINTERCARD 2 a b"), ":0");
     assert_eq!(harness.show("ZADD a INCR 5 x"), "$1 5");
     assert_eq!(harness.show("TTL a"), ":-1");
+}
+
+/// Whatever takes a large set away, its memory comes back in steps, to the last byte.
+#[test]
+fn a_large_set_goes_in_steps() {
+    for line in
+        ["DEL z", "UNLINK z", "SET z text", "ZUNIONSTORE z 1 none", "ZRANGESTORE z z 0 0", "RENAME s z"]
+    {
+        let mut harness = Harness::new();
+        harness.run("SET s text");
+        for n in 0..20_000 {
+            harness.run(&format!("ZADD z {n} member:{n}"));
+        }
+        let full = harness.keyspaces[0].memory_bytes();
+        harness.run(line);
+        let keyspace = &mut harness.keyspaces[0];
+        assert!(keyspace.memory_bytes() > full * 9 / 10, "{line}: it waits to be freed");
+        let mut steps = 0;
+        while keyspace.step(Budget(100)) {
+            steps += 1;
+        }
+        assert!(steps > 100, "{line}: {steps} steps");
+        assert!(keyspace.memory_bytes() < full / 100, "{line}: {} are left", keyspace.memory_bytes());
+        harness.run("DEL z s");
+        while harness.keyspaces[0].step(Budget(100)) {}
+        assert_eq!(harness.keyspaces[0].memory_bytes(), 0, "{line}");
+    }
 }

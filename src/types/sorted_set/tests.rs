@@ -96,6 +96,15 @@ fn bounds() -> impl Strategy<Value = ScoreBound> {
     (scores(), any::<bool>()).prop_map(|(score, exclusive)| ScoreBound { score, exclusive })
 }
 
+fn bound(form: usize, end: &[u8]) -> MemberBound<'_> {
+    match form {
+        0 => MemberBound::Least,
+        1 => MemberBound::Greatest,
+        2 => MemberBound::Inclusive(end),
+        _ => MemberBound::Exclusive(end),
+    }
+}
+
 fn operations() -> impl Strategy<Value = Operation> {
     prop_oneof![
         8 => (members(), scores()).prop_map(|(member, score)| Operation::Insert(member, score)),
@@ -194,12 +203,7 @@ proptest! {
         names.iter().for_each(|name| {
             set.insert(name, 7.0, limits);
         });
-        let form = |index: usize, end: &'static [u8]| [
-            MemberBound::Least, MemberBound::Greatest, MemberBound::Inclusive(end), MemberBound::Exclusive(end),
-        ][index];
-        // Leaked, so that the bounds may be chosen from a table: a few bytes for each case.
-        let (low, high) = (ends.0.leak(), ends.1.leak());
-        let (min, max) = (form(forms.0, low), form(forms.1, high));
+        let (min, max) = (bound(forms.0, &ends.0), bound(forms.1, &ends.1));
         let inside = |name: &[u8]| {
             (match min {
                 MemberBound::Least => true,
