@@ -128,26 +128,27 @@ impl Courier {
     }
 }
 
+/// The mailboxes of all shards, and their bells.
+pub type Mesh = (Vec<Mailbox>, Arc<[Bell]>);
+type Way = (Sender<Message, RING_MESSAGES>, Receiver<Message, RING_MESSAGES>);
+
 /// The mailboxes of all shards, connected with each other.
-pub fn mesh(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
+pub fn mesh(shards: usize) -> std::io::Result<Mesh> {
     connect(shards, |_, _| ring())
 }
 
 /// Like [`mesh`], with a courier on every way.
-pub fn mesh_with_couriers(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>, Vec<Courier>)> {
+pub fn mesh_with_couriers(shards: usize) -> std::io::Result<(Mesh, Vec<Courier>)> {
     let mut couriers = Vec::new();
-    let (mailboxes, bells) = connect(shards, |from, to| {
+    let mesh = connect(shards, |from, to| {
         let ((sender, collect), (deliver, receiver)) = (ring(), ring());
         couriers.push(Courier { from, to, collect, deliver, held: None });
         (sender, receiver)
     })?;
-    Ok((mailboxes, bells, couriers))
+    Ok((mesh, couriers))
 }
 
-fn connect(
-    shards: usize,
-    mut way: impl FnMut(usize, usize) -> (Sender<Message, RING_MESSAGES>, Receiver<Message, RING_MESSAGES>),
-) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
+fn connect(shards: usize, mut way: impl FnMut(usize, usize) -> Way) -> std::io::Result<Mesh> {
     let bells: Arc<[Bell]> = (0..shards).map(|_| Bell::new()).collect::<Result<Vec<_>, _>>()?.into();
     let mut mailboxes: Vec<Mailbox> = (0..shards)
         .map(|shard| Mailbox {
