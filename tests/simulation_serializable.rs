@@ -9,7 +9,7 @@ mod support;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use support::simulation::run::{Tally, record, run};
+use support::simulation::run::{Effort, Tally, record, run_caught};
 
 /// Runs of the suite.
 const SEEDS: u64 = 20_000;
@@ -26,12 +26,7 @@ fn run_seeds(first: u64, enough: impl Fn(&Tally) -> bool + Sync) -> Result<Tally
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let outcome = std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|cause| {
-                        let text = cause.downcast_ref::<String>().cloned();
-                        let text = text.or_else(|| cause.downcast_ref::<&str>().map(ToString::to_string));
-                        Err(format!("panics: {}", text.unwrap_or_default()))
-                    });
-                    match outcome {
+                    match run_caught(seed, Effort::Explain) {
                         Ok(tally) => {
                             let mut total = total.lock().expect("nobody panics with it");
                             *total += tally;
@@ -63,7 +58,7 @@ fn transactions_are_strictly_serializable() {
         .ok()
         .map(|text| text.parse().expect("POLDER_SIM_OPERATIONS is a number"));
     let outcome = if replayed {
-        run(first).map_err(|text| (first, text))
+        run_caught(first, Effort::Explain).map_err(|text| (first, text))
     } else {
         run_seeds(first, |tally| match operations {
             Some(operations) => tally.commands >= operations,

@@ -144,9 +144,8 @@ pub struct Recording {
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     Found,
-    /// There is no order; here is what is left of the history when all is taken away without which there is
-    /// none either.
-    None(String),
+    /// There is no order.
+    None,
     /// It took too long.
     Undecided,
 }
@@ -170,14 +169,14 @@ pub fn find_order(recording: &Recording) -> Verdict {
     let weights = recording.clients.iter().map(|units| vec![Weight::Known; units.len()]).collect();
     match Search::new(recording, weights, STATES_MAX).run() {
         Some(true) => Verdict::Found,
-        Some(false) => Verdict::None(shrink(recording)),
+        Some(false) => Verdict::None,
         None => Verdict::Undecided,
     }
 }
 
-/// Frees one unit after the other, as long as there is no order all the same. What is found wrong with fewer
-/// constraints is wrong.
-fn shrink(recording: &Recording) -> String {
+/// A history without an order, in words: units are freed one after the other, as long as there is no order all
+/// the same. What is wrong with fewer constraints is wrong.
+pub fn shrink(recording: &Recording) -> String {
     let mut weights: Vec<Vec<Weight>> =
         recording.clients.iter().map(|units| vec![Weight::Known; units.len()]).collect();
     for client in 0..weights.len() {

@@ -8,7 +8,7 @@ use crate::support::random::Random;
 
 use super::client::Client;
 use super::model::{Command, DATABASES, Key, Model};
-use super::orders::{Kind, Recording, Unit, Verdict, find_order};
+use super::orders::{Kind, Recording, Unit, Verdict, find_order, shrink};
 use super::program::{Author, Class, Mix, OPENING_BALANCE, Plan};
 use super::world::World;
 
@@ -49,8 +49,17 @@ impl AddAssign for Tally {
     }
 }
 
+/// What is done about a history that is wrong.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Effort {
+    /// It is said that it is.
+    Find,
+    /// As much of it is taken away as can be, and the rest is told.
+    Explain,
+}
+
 /// Runs a seed; what is wrong, if anything is.
-pub fn run(seed: u64) -> Result<Tally, String> {
+fn run(seed: u64, effort: Effort) -> Result<Tally, String> {
     let mut random = Random::new(seed);
     let plan = Plan::new(&mut random);
     let told = |text: String| format!("{plan:?}\n{text}");
@@ -58,7 +67,16 @@ pub fn run(seed: u64) -> Result<Tally, String> {
     simulation.run().map_err(told)?;
     simulation.read_all().map_err(told)?;
     simulation.wait_for_the_end().map_err(told)?;
-    simulation.judge().map_err(told)
+    simulation.judge(effort).map_err(told)
+}
+
+/// Runs a seed; a panic is wrong, too.
+pub fn run_caught(seed: u64, effort: Effort) -> Result<Tally, String> {
+    std::panic::catch_unwind(|| run(seed, effort)).unwrap_or_else(|cause| {
+        let text = cause.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| cause.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("the server\npanics: {}", text.unwrap_or_default()))
+    })
 }
 
 /// What the clients of a seed sent and were answered, for a comparison of two runs.
@@ -176,7 +194,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn judge(self) -> Result<Tally, String> {
+    fn judge(self, effort: Effort) -> Result<Tally, String> {
         let killed = self
             .clients
             .iter()
@@ -203,8 +221,10 @@ impl<'a> Simulation<'a> {
         let faults = judged.map(|history| history::check(&history)).unwrap_or_default();
         let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
         let told = |text: String| format!("{text}\n\n{}", texts.join("\n\n"));
-        match find_order(&Recording { clients, begin: self.begin, names: self.names }) {
-            Verdict::None(text) => Err(told(format!("no order explains this:\n{text}"))),
+        let recording = Recording { clients, begin: self.begin, names: self.names };
+        match find_order(&recording) {
+            Verdict::None if effort == Effort::Find => Err("no order explains this".into()),
+            Verdict::None => Err(told(format!("no order explains this:\n{}", shrink(&recording)))),
             _ if !faults.is_empty() => Err(told("the judge of histories has found:".into())),
             Verdict::Found => Ok(tally),
             Verdict::Undecided => Ok(Tally { undecided: 1, ..tally }),
