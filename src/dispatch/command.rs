@@ -15,6 +15,7 @@ use crate::session::ReplyMode;
 use crate::shard::Report;
 use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader, NO_KEY};
 use crate::shard::locks::Intent;
+use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
 use crate::transaction::{Plan, StepResult, Work};
 
@@ -222,6 +223,7 @@ impl Dispatcher {
     fn lock_for_hops(&mut self, token: Token, coordination: Box<Coordination>, keys: &[KeyPosition]) {
         let command = self.table.get(CommandId(coordination.command));
         let mut shares = Vec::new();
+        let keys = if Bug::HopsHalfLocked.is_planted() { &keys[..1] } else { keys };
         for key in keys {
             let args = coordination.args.args();
             let bytes = args.get(key.index);
@@ -319,7 +321,9 @@ impl Dispatcher {
                 let header = ItemHeader { arguments: args.len() as u32, ..header };
                 let mut share = |shard| {
                     let part = self.put_share(kind, shard, header, args.iter());
-                    self.intend(part.batch, Intent::whole(writes));
+                    if !Bug::WholeNotLocked.is_planted() {
+                        self.intend(part.batch, Intent::whole(writes));
+                    }
                     part
                 };
                 return (0..shards).map(&mut share).collect();

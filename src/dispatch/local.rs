@@ -15,6 +15,7 @@ use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
 use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
+use crate::shard::planted::Bug;
 
 use super::burst::{self, Burst, Call, Way};
 use super::participant::{self, push_intents};
@@ -176,7 +177,7 @@ impl Dispatcher {
             let command = self.table.get(CommandId(call.command));
             push_intents(command, &burst.args(index, bytes), &call, &self.shard.keyspace, &mut intents);
         }
-        self.queue.conflicts(&intents)
+        self.queue.conflicts(&intents) && !Bug::HereUnguarded.is_planted()
     }
 
     /// In which kind of batch a stretch goes: as one transaction if it goes to several shards, for the sake
@@ -185,7 +186,7 @@ impl Dispatcher {
         let first = burst.call(stretch.start).way;
         let several = stretch.into_iter().any(|index| burst.call(index).way != first);
         let strict = self.shard.config.pipeline_order == PipelineOrder::Strict;
-        if several && strict { BatchKind::Share } else { BatchKind::Plain }
+        if several && strict && !Bug::PipelineTorn.is_planted() { BatchKind::Share } else { BatchKind::Plain }
     }
 
     /// Where the stretch of single-shard commands that begins at `first` ends.

@@ -124,6 +124,21 @@ impl Dispatcher {
         self.queue.len()
     }
 
+    /// Whether keys of this shard are locked.
+    pub fn has_locks(&self) -> bool {
+        self.queue.has_locks()
+    }
+
+    /// Transactions of this shard's connections that were refused by another and began again.
+    pub fn retried_transactions(&self) -> u64 {
+        self.coordinator.retries()
+    }
+
+    /// Batches that somebody still needs.
+    pub fn batches_in_use(&self) -> usize {
+        self.batches.in_use()
+    }
+
     /// A session to go on with.
     pub fn next_resumable(&mut self) -> Option<Token> {
         self.resumable.pop()

@@ -21,6 +21,7 @@
 use ahash::HashMap;
 
 use crate::runtime::latch::Latch;
+use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
 
 /// Clock ticks are counted in units of this many (as a power of two): fine enough to tell transactions
@@ -163,7 +164,8 @@ impl Coordinator {
             share.state = State::Asked;
             let (shard, batch) = (share.shard as usize, share.batch);
             let latch = transaction.latch.clone();
-            actions.push(Action::Schedule { shard, batch, id, run_when_granted: false, latch });
+            let run_when_granted = Bug::RunsTooEarly.is_planted() && !held && !last_is_unsent;
+            actions.push(Action::Schedule { shard, batch, id, run_when_granted, latch });
         }
         self.under_way.insert(id, transaction);
     }
