@@ -131,7 +131,7 @@ impl Dispatcher {
 
     /// Transactions of this shard's connections that were refused by another and began again.
     pub fn retried_transactions(&self) -> u64 {
-        self.coordinator.retries()
+        self.shard.metrics.transactions_refused
     }
 
     /// Batches that somebody still needs.
