@@ -312,3 +312,6 @@ impl Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
