@@ -305,3 +305,6 @@ impl Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
