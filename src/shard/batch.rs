@@ -300,6 +300,22 @@ impl ItemWriter<'_> {
 }
 
 impl ItemHeader {
+    /// Of a command without a key, from a client that speaks RESP2.
+    pub fn new(command: u16, database: u16) -> Self {
+        ItemHeader {
+            command,
+            step: 0,
+            resp3: false,
+            no_touch: false,
+            parks: false,
+            in_exec: false,
+            database,
+            arguments: 0,
+            slot: NO_KEY,
+            hash: 0,
+        }
+    }
+
     #[inline(always)]
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
