@@ -39,6 +39,8 @@ const OPENING_BALANCE: i64 = 1_000;
 const ELEMENT_DIGITS: usize = 12;
 /// Commands of a pipeline or of MULTI, at most.
 const STEPS_MAX: usize = 6;
+/// Histories without order until one must have shown it.
+const TRIES_MAX: u64 = 10;
 /// Reads that the last client sends together.
 const LAST_READS: usize = 100;
 
@@ -494,6 +496,23 @@ fn several_keys_on_eight_shards() {
 fn pipelines_on_eight_shards() {
     let mix = Mix { pipelines: Pipelines::Ordered, ..SINGLE };
     judge(Variant::Polder { shards: 8 }, mix, "pipelines_on_eight_shards");
+}
+
+/// With `pipeline-order concurrent` a later command of a pipeline is seen without an earlier one, and the
+/// judge notices: so it would notice with the order that is the default.
+#[test]
+fn the_order_that_is_given_up_is_missed() {
+    let seed = seed("serializable", "the_order_that_is_given_up_is_missed");
+    let server = Variant::Polder { shards: 8 }.start(&["--pipeline-order", "concurrent"]);
+    let mix = Mix { pipelines: Pipelines::Ordered, ..SINGLE };
+    let faults = (0..TRIES_MAX).find_map(|attempt| {
+        let mut client = server.client();
+        assert_eq!(client.run("FLUSHALL"), Reply::ok());
+        let faults = check(&record(&server, mix, seed + attempt));
+        (!faults.is_empty()).then_some(faults)
+    });
+    let faults = faults.expect("the judge sees a pipeline out of order");
+    println!("{}", faults[0].text);
 }
 
 #[test]

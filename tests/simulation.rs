@@ -1,39 +1,22 @@
-//! Several shards in one thread, without a socket, a clock or a sleep: everything that is a matter of
-//! chance between the cores follows from one number.
-//!
-//! ```text
-//!   clients (model, script) ─ Peer ─ SimulatedEngine ─ Plane 0 ┐
-//!                             Peer ─ SimulatedEngine ─ Plane 1 ├─ the real mesh between them
-//!                             Peer ─ SimulatedEngine ─ Plane 2 ┘
-//! ```
+//! Clients with long scripts on several simulated shards (`support/simulation/world.rs`): whatever arrives in
+//! whatever pieces, every reply is right and in its place.
 //!
 //! Each round turns one plane or lets one client write a piece of its script, in a random order. A client
 //! knows every reply beforehand, because it alone uses its keys; only the counters that all share are
 //! judged by what must hold for any order: no value is given out twice, a client sees them grow, and in
 //! the end they are what was counted. Clients leave in every way: after their last reply, after QUIT, by
 //! ending the stream in the middle of a command, by an error of the protocol, or without a word.
-//!
-//! What it does not do: wake-ups. A simulated engine does not sleep, so a bell that is not rung goes
-//! unnoticed here; `idle_gaps.rs` is the test for that.
+//! What clients do to each other's keys is judged in `simulation_serializable.rs`.
 
 mod support;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use polder::commands::CommandTable;
-use polder::config::Config;
-use polder::dispatch::Dispatcher;
-use polder::net::Plane;
-use polder::runtime::clock::Ticks;
-use polder::runtime::simulated::{Network, Peer, SimulatedEngine};
-use polder::shard::node::NodeOptions;
-use polder::shard::{Node, Shard, mailbox};
+use polder::runtime::simulated::Peer;
 
 use support::client::encode;
 use support::random::Random;
+use support::simulation::world::{Options, World};
 
 /// Runs of the suite.
 const SEEDS: u64 = 400;
@@ -47,85 +30,6 @@ const KEYS: usize = 10;
 const COUNTERS: usize = 3;
 /// Arguments of this size take the way of big arguments.
 const BIG_BYTES: usize = 40_000;
-
-/// The shards of a server, turned by hand.
-struct World {
-    planes: Vec<Plane<SimulatedEngine>>,
-    networks: Vec<Network>,
-    node: Arc<Node>,
-    now_ms: i64,
-}
-
-impl World {
-    fn new(shards: usize, random: &mut Random) -> World {
-        static TICKS: OnceLock<Ticks> = OnceLock::new();
-        let (mailboxes, bells) = mailbox::mesh(shards).expect("eventfds for the bells");
-        let options = NodeOptions {
-            executable: PathBuf::from("polder-server"),
-            config_file: None,
-            engine: "simulated",
-            core_ports: None,
-            hasher: ahash::RandomState::with_seeds(random.next(), random.next(), 3, 4),
-            started_ms: 0,
-            ticks: *TICKS.get_or_init(Ticks::calibrate),
-        };
-        let node = Arc::new(Node::new(options, bells));
-        let mut planes = Vec::new();
-        let mut networks = Vec::new();
-        for (id, mailbox) in mailboxes.into_iter().enumerate() {
-            let engine = SimulatedEngine::new(random.next());
-            networks.push(engine.network());
-            let table = CommandTable::new();
-            let shard = Shard::new(id, node.clone(), Config::default(), table.len());
-            // Without a clock the ids of transactions only follow from what shards hear of each other, which
-            // makes many of them come late.
-            let dispatcher = Dispatcher::with_clock(shard, table, mailbox, || 0);
-            planes.push(Plane::new(engine, dispatcher, Vec::new(), false));
-        }
-        World { planes, networks, node, now_ms: 1_700_000_000_000 }
-    }
-
-    fn connect(&self, random: &mut Random) -> Peer {
-        random.pick(&self.networks).connect()
-    }
-
-    fn turn(&mut self, random: &mut Random) {
-        self.now_ms += random.below(3) as i64;
-        if random.one_in(50) {
-            self.now_ms += 200;
-        }
-        let now_ms = self.now_ms;
-        let plane = random.below(self.planes.len());
-        self.planes[plane].turn(Duration::ZERO, || now_ms);
-    }
-
-    /// What is left over, if anything is.
-    fn leftovers(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        for (id, plane) in self.planes.iter().enumerate() {
-            let sessions = plane.dispatcher.shard.sessions.len();
-            if sessions > 0 {
-                found.push(format!("shard {id} has {sessions} sessions"));
-            }
-            if plane.engine.connections() > 0 {
-                found.push(format!("shard {id} has {} connections", plane.engine.connections()));
-            }
-            if plane.dispatcher.has_outstanding() {
-                found.push(format!("shard {id} waits for other shards"));
-            }
-            if plane.dispatcher.queued_transactions() > 0 {
-                found.push(format!("shard {id} has locks of {}", plane.dispatcher.queued_transactions()));
-            }
-            if plane.engine.chunks_lent() > 0 {
-                found.push(format!("shard {id} keeps {} chunks", plane.engine.chunks_lent()));
-            }
-        }
-        if self.node.clients() > 0 {
-            found.push(format!("the gauges show {} clients", self.node.clients()));
-        }
-        found
-    }
-}
 
 /// What a command is answered.
 enum Expected {
@@ -510,7 +414,8 @@ fn show(bytes: &[u8]) -> String {
 /// One run: its shards, clients and every chance follow from the seed.
 fn run(seed: u64, shards: usize) {
     let mut random = Random::new(seed);
-    let mut world = World::new(shards, &mut random);
+    let options = Options { delays: seed % 2 == 1, ..Options::plain(shards) };
+    let mut world = World::new(options, &mut random);
     let count = 1 + random.below(8);
     let mut clients: Vec<Client> =
         (0..count).map(|number| Client::new(number, &world, &mut random)).collect();

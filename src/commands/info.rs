@@ -412,12 +412,16 @@ fn shards(page: &mut Page, overview: &Overview<'_>) {
         page.field(
             format!("shard{number}"),
             format!(
-                "keys={},clients={},used_memory={},ops={},commands={},slots={first}-{}",
+                "keys={},clients={},used_memory={},ops={},commands={},transactions={},refused={},deferred={},\
+                 slots={first}-{}",
                 shard.keys(),
                 shard.clients,
                 shard.held_bytes,
                 shard.metrics.rates.commands.per_second(),
                 shard.metrics.commands_processed,
+                shard.metrics.transactions,
+                shard.metrics.transactions_refused,
+                shard.metrics.commands_deferred,
                 first + count - 1,
             ),
         );

@@ -38,6 +38,11 @@ impl Batches {
         Batches { entries: Vec::new(), free: Vec::new(), pool: Vec::new(), lanes: [lane(), lane(), lane()] }
     }
 
+    /// Batches that are open, with other shards, or back and not read by everybody.
+    pub fn in_use(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
     /// The number of the batch of this kind that takes items for `target`.
     pub fn open_for(&mut self, kind: BatchKind, origin: usize, target: usize) -> u32 {
         if let Some(number) = self.lanes[kind as usize].open[target] {

@@ -13,8 +13,9 @@ use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::ReplyMode;
 use crate::shard::Report;
-use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader, NO_KEY};
+use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader};
 use crate::shard::locks::Intent;
+use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
 use crate::transaction::{Plan, StepResult, Work};
 
@@ -222,6 +223,7 @@ impl Dispatcher {
     fn lock_for_hops(&mut self, token: Token, coordination: Box<Coordination>, keys: &[KeyPosition]) {
         let command = self.table.get(CommandId(coordination.command));
         let mut shares = Vec::new();
+        let keys = if Bug::HopsHalfLocked.is_planted() { &keys[..1] } else { keys };
         for key in keys {
             let args = coordination.args.args();
             let bytes = args.get(key.index);
@@ -319,7 +321,9 @@ impl Dispatcher {
                 let header = ItemHeader { arguments: args.len() as u32, ..header };
                 let mut share = |shard| {
                     let part = self.put_share(kind, shard, header, args.iter());
-                    self.intend(part.batch, Intent::whole(writes));
+                    if !Bug::WholeNotLocked.is_planted() {
+                        self.intend(part.batch, Intent::whole(writes));
+                    }
                     part
                 };
                 return (0..shards).map(&mut share).collect();
@@ -464,8 +468,14 @@ impl Dispatcher {
         let Wait { parts, kind, .. } = *wait;
         self.answer_session(token, silent, |dispatcher, out| match kind {
             Kind::Command(coordination) => dispatcher.finish_command(token, coordination, parts, out),
+            Kind::Segment(mut slots) => {
+                dispatcher.collect_slots(token, &mut slots, &parts, out);
+                dispatcher.report_slow_items(token, &parts);
+                dispatcher.release(&parts);
+                true
+            }
             Kind::Exec(mut exec) => {
-                dispatcher.collect_exec(&mut exec, &parts);
+                dispatcher.collect_exec(token, &mut exec, &parts);
                 dispatcher.report_slow_items(token, &parts);
                 dispatcher.release(&parts);
                 dispatcher.continue_exec(token, exec, out)
@@ -689,18 +699,8 @@ impl Coordination {
     }
 
     fn share_header(&self) -> ItemHeader {
-        ItemHeader {
-            command: self.command,
-            step: SHARE,
-            resp3: self.resp3,
-            no_touch: false,
-            parks: false,
-            in_exec: false,
-            database: self.database,
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
-        }
+        let resp3 = self.resp3;
+        ItemHeader { step: SHARE, resp3, ..ItemHeader::new(self.command, self.database) }
     }
 }
 

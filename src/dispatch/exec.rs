@@ -14,22 +14,24 @@
 
 use crate::commands::keyspec::find_keys;
 use crate::commands::transactions::{STEP_CHECK, STEP_UNWATCH, STEP_WATCH};
-use crate::commands::{CommandId, Merge, Run, Split, TransactionAction, flag, key_flag};
+use crate::commands::{CommandId, Run, Split, TransactionAction, flag, key_flag};
 use crate::error::CommandError;
+use crate::log;
 use crate::resp::number::parse_integer;
 use crate::resp::{Args, Reply, Span};
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{ReplyMode, Transaction, WatchedKey};
-use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
+use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::locks::Intent;
+use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
 use crate::transaction::{Participation, StepResult};
 
 use super::Dispatcher;
 use super::burst::{Burst, Call, Way};
-use super::command::{SHARE, merge_replies};
 use super::participant::{self, push_intents};
+use super::segment::{Slot, part_of};
 use super::wait::{Kind, PartOf};
 
 /// An EXEC under way.
@@ -52,20 +54,6 @@ pub struct Exec {
     /// Where the replies of this segment come from.
     slots: Vec<Slot>,
     started: u64,
-}
-
-/// Where the reply to a command comes from.
-enum Slot {
-    Text(Vec<u8>),
-    /// The next item of this part.
-    Item(u16),
-    /// The next item of each of these parts, merged.
-    Shares {
-        command: u16,
-        merge: Merge,
-        parts: Vec<u16>,
-        key_parts: Vec<u16>,
-    },
 }
 
 /// Watched keys whose versions are asked for.
@@ -96,18 +84,8 @@ impl Needs {
 
 impl Exec {
     fn header(&self, index: usize, resp3: bool) -> ItemHeader {
-        ItemHeader {
-            command: self.burst.call(index).command,
-            step: 0,
-            resp3,
-            no_touch: false,
-            parks: false,
-            in_exec: true,
-            database: self.databases[index],
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
-        }
+        let command = self.burst.call(index).command;
+        ItemHeader { resp3, in_exec: true, ..ItemHeader::new(command, self.databases[index]) }
     }
 
     pub fn call(&self, index: usize) -> Call {
@@ -125,20 +103,6 @@ impl Exec {
     /// A command that stood alone has answered.
     pub fn push_reply(&mut self, reply: &[u8]) {
         self.replies.extend_from_slice(reply);
-    }
-}
-
-/// The part of a batch, made if this is its first item.
-fn part_of(parts: &mut Vec<PartOf>, part: PartOf) -> u16 {
-    match parts.iter().position(|known| known.batch == part.batch) {
-        Some(known) => {
-            parts[known].count += part.count;
-            known as u16
-        }
-        None => {
-            parts.push(part);
-            parts.len() as u16 - 1
-        }
     }
 }
 
@@ -173,6 +137,13 @@ impl Dispatcher {
         let queued = session.transaction.as_mut().and_then(|transaction| transaction.queued.as_mut());
         if let Some(queued) = queued {
             queued.push(burst.args(index, bytes), command.flags);
+            // What waits for EXEC is input that has not run, too.
+            if queued.argument_bytes as u64 > self.shard.config.client_query_buffer_limit {
+                log!(Warning, "Closing client {} that reached max query buffer length", session.id);
+                session.closing = true;
+                self.shard.sessions.kill.push(token);
+                return;
+            }
         }
         let mark = out.len();
         out.extend_from_slice(b"+QUEUED\r\n");
@@ -301,18 +272,8 @@ impl Dispatcher {
     }
 
     fn put_watch_item(&mut self, kind: BatchKind, step: u8, watched: &WatchedKey, more: &[u8]) -> PartOf {
-        let header = ItemHeader {
-            command: self.watch_command,
-            step,
-            resp3: false,
-            no_touch: false,
-            parks: false,
-            in_exec: true,
-            database: watched.database,
-            arguments: if more.is_empty() { 2 } else { 3 },
-            slot: NO_KEY,
-            hash: 0,
-        };
+        let arguments = if more.is_empty() { 2 } else { 3 };
+        let header = ItemHeader { step, arguments, ..ItemHeader::new(self.watch_command, watched.database) };
         let words = [b"watch".as_slice(), &watched.key, more];
         let words = words.into_iter().take(header.arguments as usize);
         self.put_share(kind, watched.shard as usize, header, words)
@@ -491,7 +452,7 @@ impl Dispatcher {
         }
         let keyspace = &self.shard.keyspace;
         intents.extend(exec.watched.iter().map(|key| Intent::key(keyspace.hash_of(&key.key), false)));
-        self.queue.conflicts(&intents)
+        self.queue.conflicts(&intents) && !Bug::ExecUnguarded.is_planted()
     }
 
     /// Runs everything at once, on this shard.
@@ -500,7 +461,7 @@ impl Dispatcher {
             let key = self.shard.keyspace.key(&watched.key);
             self.shard.keyspace.database(watched.database as usize).is_unchanged(&key, watched.version)
         });
-        if !unchanged {
+        if !unchanged && !Bug::WatchIgnoredHere.is_planted() {
             return self.abandon_exec(token, exec, out);
         }
         // The replies are wanted or not as a whole.
@@ -573,18 +534,8 @@ impl Dispatcher {
             let batch = self.batches.batch_mut(shares[share].batch);
             batch.intents.push(intent);
             let version = (watched.version as i64).to_string();
-            let header = ItemHeader {
-                command: self.watch_command,
-                step: STEP_CHECK,
-                resp3: false,
-                no_touch: false,
-                parks: false,
-                in_exec: true,
-                database: watched.database,
-                arguments: 3,
-                slot: NO_KEY,
-                hash: 0,
-            };
+            let header = ItemHeader::new(self.watch_command, watched.database);
+            let header = ItemHeader { step: STEP_CHECK, arguments: 3, ..header };
             let mut writer = batch.begin(header);
             [b"watch".as_slice(), &watched.key, version.as_bytes()]
                 .iter()
@@ -648,7 +599,7 @@ impl Dispatcher {
                 unchanged &= integer(self.item_reply(part, &mut next)) == Some(1);
             }
         }
-        if !unchanged {
+        if !unchanged && !Bug::WatchIgnoredElsewhere.is_planted() {
             self.abandon_exec(token, exec, out);
             return true;
         }
@@ -674,7 +625,7 @@ impl Dispatcher {
                     if !parts.is_empty() {
                         break;
                     }
-                    self.collect_exec(&mut exec, &[]);
+                    self.collect_exec(token, &mut exec, &[]);
                     exec.next += 1;
                     return self.exec_alone(token, exec, index, out);
                 }
@@ -686,7 +637,7 @@ impl Dispatcher {
             }
         }
         if parts.is_empty() {
-            self.collect_exec(&mut exec, &[]);
+            self.collect_exec(token, &mut exec, &[]);
             self.finish_exec(token, exec, out);
             return true;
         }
@@ -712,58 +663,18 @@ impl Dispatcher {
         if !self.shard.monitors.is_empty() && call.way != Way::Here {
             self.feed_monitors(token, command, &burst.args(index, bytes));
         }
-        match (call.way, command.run) {
-            (Way::Shard(target), _) => {
-                let part = self.put_call(kind, bytes, burst, index, target as usize, header);
-                Slot::Item(part_of(parts, part))
-            }
-            (Way::Several, Some(Run::EachShard { split, merge, .. })) => {
-                let args = burst.args(index, bytes);
-                if !split.accepts(args.len()) {
-                    let mut text = Vec::new();
-                    let error = CommandError::Arity(command.name.into());
-                    self.fail(call.command, &error, &mut Reply::new(&mut text, resp3));
-                    return Slot::Text(text);
-                }
-                let mut key_parts = Vec::new();
-                let header = ItemHeader { step: SHARE, ..header };
-                let shares = self.put_shares(kind, header, &args, split, &mut key_parts);
-                let shares = shares.into_iter().map(|part| part_of(parts, part)).collect();
-                Slot::Shares { command: call.command, merge, parts: shares, key_parts }
-            }
-            _ => {
-                let mut text = Vec::new();
-                self.run_session_command(token, bytes, burst, index, &mut text);
-                Slot::Text(text)
-            }
+        if call.way != Way::Here {
+            return self.put_slot(kind, bytes, burst, index, header, parts);
         }
+        let mut text = Vec::new();
+        self.run_session_command(token, bytes, burst, index, &mut text);
+        Slot::Text(text)
     }
 
     /// The replies of a segment are there.
-    pub(super) fn collect_exec(&mut self, exec: &mut Exec, parts: &[PartOf]) {
-        let mut next: Vec<u32> = parts.iter().map(|part| part.first).collect();
-        let mut replies = std::mem::take(&mut exec.replies);
-        for slot in exec.slots.drain(..) {
-            match slot {
-                Slot::Text(text) => replies.extend_from_slice(&text),
-                Slot::Item(part) => {
-                    let part = part as usize;
-                    replies.extend_from_slice(self.item_reply(&parts[part], &mut next[part]));
-                }
-                Slot::Shares { command, merge, parts: shares, key_parts } => {
-                    let started = Ticks::now();
-                    let mut answers: Vec<&[u8]> = Vec::with_capacity(shares.len());
-                    for &part in &shares {
-                        answers.push(self.batches.reply_at(&parts[part as usize], next[part as usize]));
-                        next[part as usize] += 1;
-                    }
-                    let merged = merge_replies(merge, &answers, &key_parts, &mut replies);
-                    debug_assert!(merged.is_some(), "shards answer with whole replies");
-                    self.shard.metrics.ran(command, Ticks::now().wrapping_sub(started));
-                }
-            }
-        }
-        exec.replies = replies;
+    pub(super) fn collect_exec(&mut self, token: Token, exec: &mut Exec, parts: &[PartOf]) {
+        let Exec { slots, replies, .. } = exec;
+        self.collect_slots(token, slots, parts, replies);
     }
 
     fn finish_exec(&mut self, token: Token, mut exec: Box<Exec>, out: &mut Vec<u8>) {
@@ -808,6 +719,7 @@ impl Dispatcher {
             })
             .collect();
         let owner = self.register(token, kind, shares);
+        self.shard.metrics.transactions += 1;
         self.coordinator.begin(owner, asked.into_iter(), &mut self.actions);
         self.carry_out();
     }

@@ -14,7 +14,8 @@ use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
-use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
+use crate::shard::batch::{BatchKind, ItemHeader};
+use crate::shard::planted::Bug;
 
 use super::burst::{self, Burst, Call, Way};
 use super::participant::{self, push_intents};
@@ -112,6 +113,15 @@ impl Dispatcher {
                     }
                     index += 1;
                 }
+                Way::Several if self.is_divided(call) => {
+                    let mut end = self.stretch(token, burst, index);
+                    if self.shard.sessions.current(token).reply_mode == ReplyMode::Skip {
+                        end = index + 1;
+                    }
+                    let end = end.min(index + SENT_COMMANDS_MAX);
+                    self.send_stretch(token, bytes, burst, index..end);
+                    return Served::Until(end);
+                }
                 Way::Several => {
                     if !self.run_several(token, bytes, burst, index, out) {
                         return Served::Until(index + 1);
@@ -167,7 +177,7 @@ impl Dispatcher {
             let command = self.table.get(CommandId(call.command));
             push_intents(command, &burst.args(index, bytes), &call, &self.shard.keyspace, &mut intents);
         }
-        self.queue.conflicts(&intents)
+        self.queue.conflicts(&intents) && !Bug::HereUnguarded.is_planted()
     }
 
     /// In which kind of batch a stretch goes: as one transaction if it goes to several shards, for the sake
@@ -176,7 +186,7 @@ impl Dispatcher {
         let first = burst.call(stretch.start).way;
         let several = stretch.into_iter().any(|index| burst.call(index).way != first);
         let strict = self.shard.config.pipeline_order == PipelineOrder::Strict;
-        if several && strict { BatchKind::Share } else { BatchKind::Plain }
+        if several && strict && !Bug::PipelineTorn.is_planted() { BatchKind::Share } else { BatchKind::Plain }
     }
 
     /// Where the stretch of single-shard commands that begins at `first` ends.
@@ -186,7 +196,7 @@ impl Dispatcher {
             return end;
         }
         while end < burst.frames.len()
-            && matches!(burst.call(end).way, Way::Shard(_))
+            && (matches!(burst.call(end).way, Way::Shard(_)) || self.is_divided(burst.call(end)))
             && !burst.call(end).may_wait
             && !self.must_pause(token, burst.call(end).command)
         {
@@ -213,7 +223,7 @@ impl Dispatcher {
         let (authenticated, reply_mode) = (session.authenticated, session.reply_mode);
         self.shard.keyspace.set_no_touch(session.no_touch);
         for index in stretch.clone() {
-            if out.len() >= OUTPUT_PIECE_BYTES {
+            if out.len() >= OUTPUT_PIECE_BYTES && !self.exec_running {
                 return index;
             }
             let call = burst.call(index);
@@ -272,25 +282,23 @@ impl Dispatcher {
         stretch: std::ops::Range<usize>,
     ) {
         let kind = self.kind_of_stretch(burst, stretch.clone());
-        let mut wait = self.waits.new_burst(token);
-        let Kind::Burst(order) = &mut wait.kind else { return };
         let session = self.shard.sessions.current(token);
         session.commands += stretch.len() as u64;
         session.last_command = burst.call(stretch.end - 1).command;
-        wait.silent = session.reply_mode != ReplyMode::On;
+        let silent = session.reply_mode != ReplyMode::On;
         let authenticated = session.authenticated;
         let header = ItemHeader {
-            command: 0,
-            step: 0,
             resp3: session.resp3,
             no_touch: session.no_touch,
             parks: burst.call(stretch.start).may_wait,
-            in_exec: false,
-            database: session.database,
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
+            ..ItemHeader::new(u16::MAX, session.database)
         };
+        if stretch.clone().any(|index| burst.call(index).way == Way::Several) {
+            return self.send_segment(token, bytes, burst, stretch, header);
+        }
+        let mut wait = self.waits.new_burst(token);
+        wait.silent = silent;
+        let Kind::Burst(order) = &mut wait.kind else { return };
         for index in stretch {
             let call = burst.call(index);
             let command = self.table.get(CommandId(call.command));

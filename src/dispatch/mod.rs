@@ -21,6 +21,7 @@ mod monitor;
 mod park;
 mod participant;
 mod remote;
+mod segment;
 mod wait;
 
 use std::collections::VecDeque;
@@ -75,6 +76,9 @@ pub struct Dispatcher {
     actions: Vec<Action>,
     /// Transactions of all shards that want something here.
     queue: Queue<Work>,
+    /// Shares that have come and are not scheduled yet.
+    #[allow(clippy::vec_box, reason = "batches travel in their boxes")]
+    arrived: Vec<Box<Batch>>,
     /// Messages from this shard to itself.
     loopback: VecDeque<Message>,
     /// Sessions whose replies have all come: their next commands can run.
@@ -101,6 +105,7 @@ impl Dispatcher {
             merged_under_way: 0,
             actions: Vec::new(),
             queue: Queue::default(),
+            arrived: Vec::new(),
             loopback: VecDeque::new(),
             resumable: Vec::new(),
             shard,
@@ -117,6 +122,21 @@ impl Dispatcher {
     /// Transactions that want something of this shard.
     pub fn queued_transactions(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether keys of this shard are locked.
+    pub fn has_locks(&self) -> bool {
+        self.queue.has_locks()
+    }
+
+    /// Transactions of this shard's connections that were refused by another and began again.
+    pub fn retried_transactions(&self) -> u64 {
+        self.shard.metrics.transactions_refused
+    }
+
+    /// Batches that somebody still needs.
+    pub fn batches_in_use(&self) -> usize {
+        self.batches.in_use()
     }
 
     /// A session to go on with.
@@ -166,6 +186,7 @@ impl Dispatcher {
         }
         let Some(first) = self.batches.next_open(BatchKind::Share) else { return };
         self.merged_under_way += 1;
+        self.shard.metrics.transactions += 1;
         let mut shares = vec![first];
         shares.extend(std::iter::from_fn(|| self.batches.next_open(BatchKind::Share)));
         let Dispatcher { batches, coordinator, actions, .. } = self;
@@ -246,10 +267,34 @@ impl Dispatcher {
         for from in 0..self.mailbox.shards() {
             while let Some(message) = self.mailbox.receive(from) {
                 any = true;
-                self.handle(from, message);
+                match message {
+                    Message::Schedule(share) => self.arrived.push(share),
+                    Message::Abort(_) => {
+                        // It may concern one that has just arrived.
+                        self.schedule_arrived();
+                        self.handle(from, message);
+                    }
+                    message => self.handle(from, message),
+                }
             }
         }
+        self.schedule_arrived();
         any
+    }
+
+    /// Schedules shares of several coordinators in the order of their ids: the other way round the older ones
+    /// would be refused.
+    fn schedule_arrived(&mut self) {
+        if self.arrived.is_empty() {
+            return;
+        }
+        let mut arrived = std::mem::take(&mut self.arrived);
+        arrived.sort_unstable_by_key(|share| share.transaction);
+        for share in arrived.drain(..) {
+            self.schedule(share);
+        }
+        self.arrived = arrived;
+        self.grant_next();
     }
 
     fn handle(&mut self, from: usize, message: Message) {
@@ -306,6 +351,7 @@ impl Dispatcher {
             Message::Refused(batch, newest) => {
                 let id = batch.transaction;
                 self.batches.give_back(batch);
+                self.shard.metrics.transactions_refused += 1;
                 self.coordinator.refused(id, from, newest, &mut self.actions);
                 self.carry_out();
             }

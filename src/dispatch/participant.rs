@@ -15,6 +15,7 @@ use crate::resp::{Args, Span};
 use crate::shard::batch::{Batch, BatchKind, ItemHeader};
 use crate::shard::locks::Intent;
 use crate::shard::mailbox::Message;
+use crate::shard::planted::Bug;
 use crate::shard::queue::{Scheduled, TransactionId};
 
 use super::Dispatcher;
@@ -97,6 +98,9 @@ impl Dispatcher {
                 let batch = self.execute(batch);
                 let latch = batch.latch.clone();
                 self.answer(origin, Message::Read(batch), &latch);
+                if Bug::ReadLetsGo.is_planted() {
+                    self.queue.conclude(id);
+                }
             }
             Some(Work::Share(batch)) => {
                 let (origin, latch) = (batch.origin as usize, batch.latch.clone());
@@ -136,7 +140,8 @@ impl Dispatcher {
     /// A transaction lets go without having run.
     pub(super) fn abort_share(&mut self, id: TransactionId) {
         let origin = id.shard();
-        match self.queue.conclude(id) {
+        let kept = Bug::AbortKeepsLocks.is_planted();
+        match if kept { self.queue.take_work(id) } else { self.queue.conclude(id) } {
             Some(Work::Share(batch) | Work::Group(batch)) => self.send(origin, Message::Aborted(batch)),
             // It has read, and its answer may lie there unheard: nobody counts answers any more.
             None if origin != self.shard.id => self.mailbox.wake(origin),
@@ -157,13 +162,14 @@ impl Dispatcher {
     /// Puts off the groups of a plain batch that are in the way of a transaction.
     pub(super) fn defer_groups(&mut self, batch: &mut Batch, items: &[(ItemHeader, u32)], spans: &[Span]) {
         for index in 0..batch.groups.len() {
-            if !self.queue.conflicts(batch.intents_of(index)) {
+            if !self.queue.conflicts(batch.intents_of(index)) || Bug::ElsewhereUnguarded.is_planted() {
                 continue;
             }
             let mut later = self.batches.take_empty();
             copy_group(batch, index, &mut later, items, spans);
             let intents = std::mem::take(&mut later.intents);
             self.queue.schedule_last(&intents, Work::Group(later));
+            self.shard.metrics.commands_deferred += u64::from(batch.groups[index].count);
             batch.groups[index].deferred = true;
         }
     }

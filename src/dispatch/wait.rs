@@ -4,6 +4,7 @@ use crate::runtime::engine::Token;
 
 use super::command::Coordination;
 use super::exec::{Exec, Watching};
+use super::segment::Slot;
 
 /// Waits kept for the next use.
 const POOL_MAX: usize = 256;
@@ -37,6 +38,8 @@ pub const NOBODY: u32 = u32::MAX;
 pub enum Kind {
     /// Single commands: for each, in the order of the requests, the part that its reply is in.
     Burst(Vec<u16>),
+    /// Commands of which some are divided among shards.
+    Segment(Vec<Slot>),
     /// One command on several shards.
     Command(Box<Coordination>),
     /// A segment of an EXEC, or its locks.

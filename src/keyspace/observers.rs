@@ -144,8 +144,8 @@ impl Database {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn watched_keys(&self) -> usize {
+    /// Keys that somebody watches.
+    pub fn watched_keys(&self) -> usize {
         self.observers.watched.len()
     }
 }

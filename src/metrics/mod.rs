@@ -46,6 +46,12 @@ pub struct Metrics {
     pub writes: u64,
     pub net_input_bytes: u64,
     pub net_output_bytes: u64,
+    /// Transactions over several shards that began here, and how often one of them was refused by a shard
+    /// because it came late, and began again.
+    pub transactions: u64,
+    pub transactions_refused: u64,
+    /// Commands that met the lock of a transaction on this shard.
+    pub commands_deferred: u64,
     pub rates: Rates,
     /// Whether [`CommandStats::histogram`] is kept (`latency-tracking`).
     pub track_latency: bool,
@@ -67,6 +73,9 @@ impl Metrics {
             writes: 0,
             net_input_bytes: 0,
             net_output_bytes: 0,
+            transactions: 0,
+            transactions_refused: 0,
+            commands_deferred: 0,
             rates: Rates::default(),
             track_latency: true,
         }
@@ -145,5 +154,8 @@ impl Metrics {
         self.writes += other.writes;
         self.net_input_bytes += other.net_input_bytes;
         self.net_output_bytes += other.net_output_bytes;
+        self.transactions += other.transactions;
+        self.transactions_refused += other.transactions_refused;
+        self.commands_deferred += other.commands_deferred;
     }
 }

@@ -90,9 +90,6 @@ impl<E: Engine> Plane<E> {
         self.dispatcher.shard.keyspace.set_now(now_ms);
         let mut busy = !events.is_empty();
         self.make_room();
-        // What other shards asked for came before what clients are about to ask for: transactions that begin
-        // now are younger.
-        busy |= self.dispatcher.drain();
         busy |= self.resume_deferred();
         self.handle_all(&mut events);
         self.events = events;
@@ -171,8 +168,9 @@ impl<E: Engine> Plane<E> {
     fn exchange(&mut self) -> bool {
         let mut any = false;
         loop {
-            self.dispatcher.flush();
+            // In this order: transactions that begin in `flush` are younger than those that have come.
             let came = self.dispatcher.drain();
+            self.dispatcher.flush();
             let mut resumed = false;
             while let Some(token) = self.dispatcher.next_resumable() {
                 resumed = true;

@@ -110,6 +110,8 @@ pub struct SimulatedEngine {
     listening: bool,
     buffers: Vec<Vec<u8>>,
     free_buffers: Vec<u32>,
+    /// What was written before a turn arrives in one piece, as far as it fits a buffer.
+    whole: bool,
 }
 
 /// The link is `None` while the entry is free.
@@ -136,7 +138,13 @@ impl SimulatedEngine {
             listening: true,
             buffers: vec![Vec::new(); BUFFERS],
             free_buffers: (0..BUFFERS as u32).collect(),
+            whole: false,
         }
+    }
+
+    /// From now on bytes that were written together arrive together, as far as they fit a buffer.
+    pub fn deliver_whole(&mut self) {
+        self.whole = true;
     }
 
     /// Where peers connect.
@@ -191,7 +199,8 @@ impl SimulatedEngine {
                 return;
             }
             let Some(buffer) = free_buffers.pop() else { return };
-            let length = random.size(BUFFER_BYTES).min(link.to_server.len());
+            let length = if self.whole { BUFFER_BYTES } else { random.size(BUFFER_BYTES) };
+            let length = length.min(link.to_server.len());
             let bytes = &mut self.buffers[buffer as usize];
             bytes.clear();
             bytes.extend(link.to_server.drain(..length));

@@ -162,6 +162,22 @@ impl Batch {
         Some((header, start))
     }
 
+    /// Copies of the arguments of item `item`, its name first; those that moved are empty.
+    pub fn arguments_of(&self, item: u32) -> Vec<Vec<u8>> {
+        let mut spans = Vec::new();
+        let mut position = 0;
+        for _ in 0..=item {
+            spans.clear();
+            match self.read(position, &mut spans) {
+                Some((_, next)) => position = next,
+                None => return Vec::new(),
+            }
+        }
+        let mut owned = self.owned.clone();
+        let args = crate::resp::Args::new(&self.items, &spans, &mut owned);
+        args.iter().map(<[u8]>::to_vec).collect()
+    }
+
     /// The header of the item at `position` and where the next one begins, without its arguments.
     #[inline]
     pub fn peek(&self, position: usize) -> Option<ItemHeader> {
@@ -284,6 +300,22 @@ impl ItemWriter<'_> {
 }
 
 impl ItemHeader {
+    /// Of a command without a key, from a client that speaks RESP2.
+    pub fn new(command: u16, database: u16) -> Self {
+        ItemHeader {
+            command,
+            step: 0,
+            resp3: false,
+            no_touch: false,
+            parks: false,
+            in_exec: false,
+            database,
+            arguments: 0,
+            slot: NO_KEY,
+            hash: 0,
+        }
+    }
+
     #[inline(always)]
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];

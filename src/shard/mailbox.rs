@@ -100,8 +100,55 @@ struct Outgoing {
     waiting: VecDeque<Message>,
 }
 
+/// Brings the messages of one shard to another when it is told to: for a simulation, which decides when.
+pub struct Courier {
+    pub from: usize,
+    pub to: usize,
+    collect: Receiver<Message, RING_MESSAGES>,
+    deliver: Sender<Message, RING_MESSAGES>,
+    /// Found no room.
+    held: Option<Message>,
+}
+
+impl Courier {
+    /// Whether there is nothing to deliver.
+    pub fn is_idle(&mut self) -> bool {
+        self.held.is_none() && self.collect.is_empty()
+    }
+
+    /// Delivers up to so many messages, in their order.
+    pub fn deliver(&mut self, messages_max: usize) {
+        for _ in 0..messages_max {
+            let Some(message) = self.held.take().or_else(|| self.collect.pop()) else { return };
+            if let Err(message) = self.deliver.push(message) {
+                self.held = Some(message);
+                return;
+            }
+        }
+    }
+}
+
+/// The mailboxes of all shards, and their bells.
+pub type Mesh = (Vec<Mailbox>, Arc<[Bell]>);
+type Way = (Sender<Message, RING_MESSAGES>, Receiver<Message, RING_MESSAGES>);
+
 /// The mailboxes of all shards, connected with each other.
-pub fn mesh(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
+pub fn mesh(shards: usize) -> std::io::Result<Mesh> {
+    connect(shards, |_, _| ring())
+}
+
+/// Like [`mesh`], with a courier on every way.
+pub fn mesh_with_couriers(shards: usize) -> std::io::Result<(Mesh, Vec<Courier>)> {
+    let mut couriers = Vec::new();
+    let mesh = connect(shards, |from, to| {
+        let ((sender, collect), (deliver, receiver)) = (ring(), ring());
+        couriers.push(Courier { from, to, collect, deliver, held: None });
+        (sender, receiver)
+    })?;
+    Ok((mesh, couriers))
+}
+
+fn connect(shards: usize, mut way: impl FnMut(usize, usize) -> Way) -> std::io::Result<Mesh> {
     let bells: Arc<[Bell]> = (0..shards).map(|_| Bell::new()).collect::<Result<Vec<_>, _>>()?.into();
     let mut mailboxes: Vec<Mailbox> = (0..shards)
         .map(|shard| Mailbox {
@@ -116,7 +163,7 @@ pub fn mesh(shards: usize) -> std::io::Result<(Vec<Mailbox>, Arc<[Bell]>)> {
         .collect();
     for from in 0..shards {
         for to in (0..shards).filter(|&to| to != from) {
-            let (sender, receiver) = ring();
+            let (sender, receiver) = way(from, to);
             mailboxes[from].outgoing[to] = Some(Outgoing { sender, waiting: VecDeque::new() });
             mailboxes[to].incoming[from] = Some(receiver);
         }

@@ -9,6 +9,7 @@ pub mod config_log;
 pub mod locks;
 pub mod mailbox;
 pub mod node;
+pub mod planted;
 pub mod queue;
 pub mod report;
 pub mod route;

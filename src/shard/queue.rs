@@ -20,6 +20,7 @@
 use std::collections::VecDeque;
 
 use super::locks::{Intent, Locks};
+use super::planted::Bug;
 
 /// Transactions in their order: time in the high bits, then ten of the coordinator's shard; the lowest bit
 /// marks work that concerns one shard alone, so that its ids are nobody else's.
@@ -116,6 +117,11 @@ impl<W> Queue<W> {
         self.pending.len()
     }
 
+    /// Whether anything is locked.
+    pub fn has_locks(&self) -> bool {
+        !self.locks.is_empty()
+    }
+
     /// Whether commands with these intents have to wait.
     #[inline]
     pub fn conflicts(&self, intents: &[Intent]) -> bool {
@@ -130,9 +136,13 @@ impl<W> Queue<W> {
 
     /// Gives a transaction its place.
     pub fn schedule(&mut self, id: TransactionId, intents: &[Intent], work: W) -> Scheduled<W> {
-        let granted = skip_locks() || !self.locks.any_conflicts(intents);
+        let granted = Bug::LockNotTaken.is_planted() || !self.locks.any_conflicts(intents);
         let newest = self.pending.back().map_or(TransactionId::NONE, |last| last.id);
-        if !granted && id < newest && !skip_refusal() && self.conflicts_with_younger(id, intents) {
+        if !granted
+            && id < newest
+            && !Bug::LateIdNotRefused.is_planted()
+            && self.conflicts_with_younger(id, intents)
+        {
             return Scheduled::Refused { newest, work };
         }
         self.insert(id, intents, work, granted);
@@ -151,7 +161,7 @@ impl<W> Queue<W> {
         let mut list = self.spare.pop().unwrap_or_default();
         list.extend_from_slice(intents);
         let mut at = self.pending.partition_point(|pending| pending.id < id);
-        if skip_order() {
+        if Bug::QueueNotOrdered.is_planted() {
             at = self.pending.len();
         }
         self.waiting += usize::from(!granted);
@@ -194,7 +204,7 @@ impl<W> Queue<W> {
             intents.clear();
             self.spare.push(intents);
         }
-        if !lose_wakes() {
+        if !Bug::WakeLost.is_planted() {
             self.grant();
         }
         work
@@ -234,53 +244,6 @@ impl<W> Queue<W> {
         None
     }
 }
-
-/// Planted bugs, one at a time, for the test that shows that the simulator finds them.
-#[cfg(feature = "planted-bugs")]
-pub mod planted {
-    use std::sync::atomic::{AtomicU8, Ordering};
-
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    #[repr(u8)]
-    pub enum Bug {
-        None = 0,
-        LockNotTaken,
-        QueueNotOrdered,
-        LateIdNotRefused,
-        WakeLost,
-    }
-
-    static BUG: AtomicU8 = AtomicU8::new(0);
-
-    /// For the whole process, from now on.
-    pub fn plant(bug: Bug) {
-        BUG.store(bug as u8, Ordering::Relaxed);
-    }
-
-    pub(super) fn is(bug: Bug) -> bool {
-        BUG.load(Ordering::Relaxed) == bug as u8
-    }
-}
-
-macro_rules! planted {
-    ($name:ident, $bug:ident) => {
-        #[cfg(feature = "planted-bugs")]
-        fn $name() -> bool {
-            planted::is(planted::Bug::$bug)
-        }
-
-        #[cfg(not(feature = "planted-bugs"))]
-        #[inline(always)]
-        fn $name() -> bool {
-            false
-        }
-    };
-}
-
-planted!(skip_locks, LockNotTaken);
-planted!(skip_order, QueueNotOrdered);
-planted!(skip_refusal, LateIdNotRefused);
-planted!(lose_wakes, WakeLost);
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ use crate::runtime::{allocator, socket};
 use crate::session::{ConnectionKind, Session, Unblocked};
 
 use super::Shard;
+use super::planted::Bug;
 
 /// Keys that are evicted in one turn at most: some hundred microseconds.
 const EVICTIONS_PER_TURN_MAX: usize = 256;
@@ -122,7 +123,9 @@ impl Shard {
         if let (true, Some(wait)) = (session.blocked, session.waiting) {
             self.unblocked.push((wait, Unblocked::Gone));
         }
-        if let Some(transaction) = session.transaction.take() {
+        if let Some(transaction) = session.transaction.take()
+            && !Bug::WatchedForEver.is_planted()
+        {
             self.unwatched.extend(transaction.watched);
         }
         self.paused.retain(|token| *token != session.token);

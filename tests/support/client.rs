@@ -339,7 +339,7 @@ impl Client {
 }
 
 /// The reply that begins at `position`, or `None` while a part of it is missing.
-fn parse(bytes: &[u8], position: &mut usize) -> Result<Option<Reply>, ReadError> {
+pub fn parse(bytes: &[u8], position: &mut usize) -> Result<Option<Reply>, ReadError> {
     let Some(line) = take_line(bytes, position) else { return Ok(None) };
     let Some((&kind, rest)) = line.split_first() else {
         return Err(ReadError::Malformed("an empty line instead of a reply".into()));

@@ -22,3 +22,4 @@ pub mod random;
 pub mod reader;
 pub mod script;
 pub mod server;
+pub mod simulation;
