@@ -547,8 +547,8 @@ fn who_ends_as_it_begins_to_wait_leaves_nothing() {
         let mut world = World::new(options, &mut random);
         let peers: Vec<_> = (0..3).map(|_| world.connect(&mut random)).collect();
         for peer in &peers {
-            let words: &[&str] =
-                *random.pick(&[&["BLPOP", "a", "0"][..], &["BLPOP", "a", "b", "c", "d", "0"]]);
+            let choices: [&[&str]; 2] = [&["BLPOP", "a", "0"], &["BLPOP", "a", "b", "c", "d", "0"]];
+            let words = *random.pick(&choices);
             peer.write(&[&b"PING\r\n"[..], &encode(words)].concat());
             if random.one_in(2) {
                 (0..random.below(40)).for_each(|_| world.turn(&mut random));
