@@ -38,6 +38,12 @@ pub enum Bug {
     AbortKeepsLocks,
     /// The keys that a client watches are watched for ever if it goes without a word.
     WatchedForEver,
+    /// Who waits for elements is forgotten if a transaction has the key when they come.
+    PostponedForgotten,
+    /// Who waits for elements of several shards is not asked again for what came during a try.
+    AskedOnce,
+    /// Who waits for elements waits on when its client has gone.
+    ParkedForEver,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -50,7 +56,7 @@ mod chosen {
 
     impl Bug {
         /// Every bug, none left out.
-        pub const ALL: [Bug; 16] = [
+        pub const ALL: [Bug; 19] = [
             Bug::LockNotTaken,
             Bug::QueueNotOrdered,
             Bug::LateIdNotRefused,
@@ -67,6 +73,9 @@ mod chosen {
             Bug::WatchIgnoredElsewhere,
             Bug::AbortKeepsLocks,
             Bug::WatchedForEver,
+            Bug::PostponedForgotten,
+            Bug::AskedOnce,
+            Bug::ParkedForEver,
         ];
 
         /// Plants it, in the whole process and from now on.
