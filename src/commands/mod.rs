@@ -18,6 +18,7 @@ pub mod databases;
 pub mod debug;
 pub mod docs;
 pub mod expire;
+pub mod hashes;
 pub mod help;
 pub mod info;
 pub mod introspection;
@@ -32,6 +33,7 @@ pub mod lists;
 mod reference_tests;
 pub mod memory;
 pub mod monitor;
+mod random;
 pub mod scan;
 pub mod server;
 pub mod slowlog;
@@ -65,6 +67,7 @@ pub const FAMILIES: &[&[Command]] = &[
     list_moves::COMMANDS,
     list_waits::COMMANDS,
     sorted_sets::COMMANDS,
+    hashes::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -366,6 +369,7 @@ pub enum Group {
     String,
     List,
     SortedSet,
+    Hash,
     Connection,
     Server,
     Cluster,
@@ -379,6 +383,7 @@ impl Group {
             Group::String => "string",
             Group::List => "list",
             Group::SortedSet => "sorted_set",
+            Group::Hash => "hash",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

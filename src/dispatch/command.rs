@@ -13,7 +13,7 @@ use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::ReplyMode;
 use crate::shard::Report;
-use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader, NO_KEY};
+use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader};
 use crate::shard::locks::Intent;
 use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
@@ -703,18 +703,8 @@ impl Coordination {
     }
 
     fn share_header(&self) -> ItemHeader {
-        ItemHeader {
-            command: self.command,
-            step: SHARE,
-            resp3: self.resp3,
-            no_touch: false,
-            parks: false,
-            in_exec: false,
-            database: self.database,
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
-        }
+        let resp3 = self.resp3;
+        ItemHeader { step: SHARE, resp3, ..ItemHeader::new(self.command, self.database) }
     }
 }
 

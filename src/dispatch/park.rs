@@ -239,10 +239,12 @@ impl Dispatcher {
     /// Serves the clients at a key in their order, but for the first `skipped`.
     fn serve_key(&mut self, key: (u16, u64), skipped: usize) {
         let mut place = skipped;
-        if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
-            return;
-        }
         while let Some(&number) = self.parking.by_key.get(&key).and_then(|queue| queue.get(place)) {
+            // What one client has taken is not there for the next: whoever is asked in vain may come upon
+            // another of its keys, out of turn.
+            if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
+                return;
+            }
             let Some(parked) = self.parking.clients.get_mut(&number) else { return };
             let origin = parked.origin as usize;
             match &mut parked.waits {

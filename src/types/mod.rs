@@ -5,6 +5,7 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+pub mod hash;
 pub mod hash_index;
 pub mod list;
 pub mod long_double;
@@ -12,6 +13,7 @@ pub mod packed;
 pub mod score;
 pub mod sorted_set;
 
+pub use hash::Hash;
 pub use list::List;
 pub use sorted_set::SortedSet;
 
@@ -20,6 +22,8 @@ pub use sorted_set::SortedSet;
 pub struct Limits {
     /// Of a block of a list.
     pub list: packed::Limit,
+    /// Of a compact hash.
+    pub hash: hash::Limits,
     /// Of a compact sorted set.
     pub sorted_set: sorted_set::Limits,
 }
@@ -28,6 +32,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             list: list::limit_of_setting(-2),
+            hash: hash::Limits { entries: 512, value_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
         }
     }
@@ -39,6 +44,7 @@ pub enum Kind {
     String,
     List,
     SortedSet,
+    Hash,
 }
 
 impl Kind {
@@ -48,6 +54,7 @@ impl Kind {
             Kind::String => "string",
             Kind::List => "list",
             Kind::SortedSet => "zset",
+            Kind::Hash => "hash",
         }
     }
 }
@@ -61,6 +68,7 @@ pub enum Encoding {
     Listpack,
     Quicklist,
     Skiplist,
+    HashTable,
 }
 
 impl Encoding {
@@ -73,6 +81,7 @@ impl Encoding {
             Encoding::Listpack => "listpack",
             Encoding::Quicklist => "quicklist",
             Encoding::Skiplist => "skiplist",
+            Encoding::HashTable => "hashtable",
         }
     }
 }
@@ -82,6 +91,7 @@ impl Encoding {
 pub enum Object {
     List(List),
     SortedSet(SortedSet),
+    Hash(Hash),
 }
 
 /// What every structure in an [`Object`] can do.
@@ -117,6 +127,7 @@ macro_rules! of_collection {
         match $object {
             Object::List($structure) => $call,
             Object::SortedSet($structure) => $call,
+            Object::Hash($structure) => $call,
         }
     };
 }
@@ -126,6 +137,7 @@ impl Object {
         match self {
             Object::List(_) => List::KIND,
             Object::SortedSet(_) => SortedSet::KIND,
+            Object::Hash(_) => Hash::KIND,
         }
     }
 
