@@ -26,7 +26,6 @@ use crate::session::Unblocked;
 use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::locks::Intent;
 use crate::shard::mailbox::{Hint, Message};
-use crate::shard::planted::Bug;
 
 use super::Dispatcher;
 use super::command::{Coordination, KeptArgs};
@@ -428,7 +427,7 @@ impl Dispatcher {
         let mut ask = false;
         if let Waits::Elsewhere { asked, again, .. } = &mut parked.waits {
             *asked = false;
-            ask = std::mem::take(again) && !Bug::AskedOnce.is_planted();
+            ask = std::mem::take(again);
         }
         let keys: Vec<(u16, u64)> = parked.keys.iter().map(|&hash| (parked.database, hash)).collect();
         for key in keys {

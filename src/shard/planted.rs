@@ -40,8 +40,6 @@ pub enum Bug {
     WatchedForEver,
     /// Who waits for elements is forgotten if a transaction has the key when they come.
     PostponedForgotten,
-    /// Who waits for elements of several shards is not asked again for what came during a try.
-    AskedOnce,
     /// Who waits for elements waits on when its client has gone.
     ParkedForEver,
 }
@@ -56,7 +54,7 @@ mod chosen {
 
     impl Bug {
         /// Every bug, none left out.
-        pub const ALL: [Bug; 19] = [
+        pub const ALL: [Bug; 18] = [
             Bug::LockNotTaken,
             Bug::QueueNotOrdered,
             Bug::LateIdNotRefused,
@@ -74,7 +72,6 @@ mod chosen {
             Bug::AbortKeepsLocks,
             Bug::WatchedForEver,
             Bug::PostponedForgotten,
-            Bug::AskedOnce,
             Bug::ParkedForEver,
         ];
 
