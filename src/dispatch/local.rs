@@ -195,8 +195,8 @@ impl Dispatcher {
         end
     }
 
-    /// Runs single-shard commands of this shard, replies to `out`, until there is much of it; where it
-    /// stopped.
+    /// Runs single-shard commands of this shard, replies to `out`, until there is much of it, unless they are
+    /// those of an EXEC; where it stopped.
     pub(super) fn run_stretch(
         &mut self,
         token: Token,
@@ -213,7 +213,8 @@ impl Dispatcher {
         let (authenticated, reply_mode) = (session.authenticated, session.reply_mode);
         self.shard.keyspace.set_no_touch(session.no_touch);
         for index in stretch.clone() {
-            if out.len() >= OUTPUT_PIECE_BYTES {
+            // EXEC is not interrupted.
+            if out.len() >= OUTPUT_PIECE_BYTES && !self.exec_running {
                 return index;
             }
             let call = burst.call(index);
