@@ -164,6 +164,15 @@ fn nil_of_waiting(nil: &[u8]) -> Vec<u8> {
     if nil == b"$-1\r\n" { b"*-1\r\n".to_vec() } else { nil.to_vec() }
 }
 
+/// What a client is answered that gets no element.
+fn answer_of_waiting(how: Unblocked, nil: &[u8]) -> &[u8] {
+    match how {
+        Unblocked::TimeIsUp => nil,
+        Unblocked::ByError => UNBLOCKED,
+        Unblocked::Gone => &[],
+    }
+}
+
 impl Dispatcher {
     /// Parks the client whose command has found nothing. `nil` is what it answers when time is up.
     pub(super) fn park(
@@ -333,14 +342,10 @@ impl Dispatcher {
     }
 
     fn end_parked(&mut self, number: u64, how: Unblocked) {
-        let Some(mut parked) = self.unpark(number) else { return };
-        let Waits::Here(waiter) = &mut parked.waits else { return };
+        let Some(parked) = self.unpark(number) else { return };
+        let Waits::Here(waiter) = &parked.waits else { return };
         self.shard.metrics.ran(waiter.command, 0);
-        let reply = match how {
-            Unblocked::TimeIsUp => std::mem::take(&mut waiter.nil),
-            Unblocked::ByError => UNBLOCKED.to_vec(),
-            Unblocked::Gone => Vec::new(),
-        };
+        let reply = answer_of_waiting(how, &waiter.nil).to_vec();
         self.answer_parked(parked, reply);
     }
 
@@ -355,10 +360,22 @@ impl Dispatcher {
     /// A client of this shard is parked on shard `from`.
     pub(super) fn client_is_parked(&mut self, from: usize, wait: u32) {
         let Some(token) = self.waits.token(wait) else { return };
-        match self.shard.sessions.get(token) {
-            Some(session) => session.blocked = true,
-            None => self.send(from, Message::Unpark(wait, Unblocked::Gone)),
+        if !self.mark_blocked(token) {
+            self.send(from, Message::Unpark(wait, Unblocked::Gone));
         }
+    }
+
+    /// A client waits for elements from now on; `false`: it is gone. A client that sends nothing more is
+    /// taken for gone, since of most nothing more is seen than that when they go; its earlier replies leave.
+    fn mark_blocked(&mut self, token: Token) -> bool {
+        let Some(session) = self.shard.sessions.get(token) else { return false };
+        if session.ended {
+            session.closing = true;
+            self.shard.sessions.mark_dirty(token);
+            return false;
+        }
+        session.blocked = true;
+        true
     }
 
     /// Ends the waiting of this shard's clients that went away or were told to.
@@ -444,7 +461,8 @@ impl Dispatcher {
             self.conclude(coordination.transaction.take());
             self.forget_block(block);
             let nil = nil_of_waiting(nil);
-            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil });
+            out.extend_from_slice(answer_of_waiting(how, &nil));
+            self.shard.metrics.ran(coordination.command, 0);
             return true;
         }
         let block = match coordination.block {
@@ -454,15 +472,13 @@ impl Dispatcher {
         coordination.block = Some(block);
         self.conclude(coordination.transaction.take());
         let wait = self.register(token, Kind::Blocked(block), Vec::new());
-        if let Some(session) = self.shard.sessions.get(token) {
-            session.blocked = true;
-        }
+        let there = self.mark_blocked(token);
         let Some(entry) = self.parking.blocks.get_mut(&block) else { return false };
         entry.idle = Some((wait, coordination));
         for shard in std::mem::take(&mut entry.asked) {
             self.send(shard, Message::KeepHint(block));
         }
-        if self.shard.sessions.get(token).is_none() {
+        if !there {
             self.end_block(block, Unblocked::Gone);
         }
         false
@@ -526,7 +542,7 @@ impl Dispatcher {
         self.forget_block(block);
         let silent = self.waits.remove(wait).is_none_or(|wait| wait.silent);
         self.answer_session(token, silent, |_, out| {
-            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil });
+            out.extend_from_slice(answer_of_waiting(how, &nil));
             true
         });
     }

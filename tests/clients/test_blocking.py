@@ -1,5 +1,6 @@
 """Queues: clients that wait in threads for what others push, with every blocking command of redis-py."""
 
+import socket
 import threading
 import time
 
@@ -303,3 +304,38 @@ def test_wait(r):
     began = time.monotonic()
     assert r.wait(1, 100) == 0
     assert 0.095 <= time.monotonic() - began < 2
+
+
+def connected(r):
+    """A plain socket to the server."""
+    options = r.connection_pool.connection_kwargs
+    return socket.create_connection((options["host"], options["port"]), 10)
+
+
+def no_one_is_blocked(r):
+    deadline = time.monotonic() + 10
+    while r.info("clients")["blocked_clients"] > 0:
+        assert time.monotonic() < deadline, "somebody still waits"
+        time.sleep(0.01)
+
+
+def test_clients_that_go_before_they_are_blocked(r):
+    """The end of the connection arrives together with the command that would wait: nobody takes anything."""
+    before = r.info("clients")["connected_clients"]
+    for keys in ("a", " ".join(SPREAD)):
+        for line in (f"BLPOP {keys} 0", f"BLPOP missing 0.05\r\nBLPOP {keys} 0", f"PING\r\nBLPOP {keys} 0"):
+            for half in (False, True):
+                client = connected(r)
+                client.sendall(line.encode() + b"\r\n")
+                if half:
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(1000):
+                        pass
+                client.close()
+    deadline = time.monotonic() + 10
+    while r.info("clients")["connected_clients"] > before:
+        assert time.monotonic() < deadline, r.client_list()
+        time.sleep(0.01)
+    no_one_is_blocked(r)
+    r.rpush("a", "x")
+    assert r.lrange("a", 0, -1) == ["x"]
