@@ -107,6 +107,11 @@ impl Parking {
         self.clients.len()
     }
 
+    /// Whether keys serve nobody until a transaction is over.
+    pub fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
     /// When the next client's time is up, in unix milliseconds.
     pub fn next_deadline_ms(&self) -> Option<i64> {
         let first = |deadlines: &BTreeSet<(i64, u64)>| deadlines.first().map(|&(at_ms, _)| at_ms);
