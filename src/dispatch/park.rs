@@ -380,6 +380,10 @@ impl Dispatcher {
             return false;
         }
         session.blocked = true;
+        if session.held_back {
+            // Its input is read while it waits, or nobody would notice that it is gone.
+            self.resumable.push(token);
+        }
         true
     }
 

@@ -358,3 +358,34 @@ def test_what_a_transaction_brings_is_served_at_once(r):
         no_one_is_blocked(r)
     # Now and then the machine is slow, but not every time.
     assert sorted(taken_ms)[15] < 30, taken_ms
+
+
+def test_clients_that_go_with_much_unread(r):
+    """Megabytes behind the command that waits: the end of the connection is noticed all the same."""
+    for keys in ("a", " ".join(SPREAD)):
+        for line in (b"SET b x\r\n" * 300_000, b"SET b " + b"x" * 3_000_000):
+            for pause in (0, 0.1):
+                with connected(r) as client:
+                    client.sendall(f"BLPOP {keys} 0\r\n".encode())
+                    time.sleep(pause)
+                    client.sendall(line)
+    no_one_is_blocked(r)
+    r.rpush("a", "x")
+    assert r.lrange("a", 0, -1) == ["x"]
+
+
+def test_a_client_that_was_served_has_not_been_idle(r):
+    r.config_set("timeout", 1)
+    try:
+        with connected(r) as client:
+            client.sendall(b"BLPOP a 0\r\n")
+            time.sleep(2.2)
+            r.rpush("a", "x")
+            time.sleep(0.3)
+            client.sendall(b"PING\r\n")
+            reply = b""
+            while len(reply) < 27 and (more := client.recv(100)):
+                reply += more
+            assert reply.endswith(b"x\r\n+PONG\r\n"), reply
+    finally:
+        r.config_set("timeout", 0)
