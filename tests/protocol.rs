@@ -406,6 +406,22 @@ fn a_query_buffer_has_its_limit() {
     });
 }
 
+/// What is queued in a transaction is unread input, too.
+#[test]
+fn a_queue_of_commands_has_the_limit_of_a_query_buffer() {
+    each_server(&["--client-query-buffer-limit", "1mb"], |server| {
+        let mut client = server.client();
+        assert_eq!(client.run("MULTI"), Reply::ok());
+        let value = vec![b'x'; 300_000];
+        for _ in 0..3 {
+            assert_eq!(client.command(&[b"SET".as_slice(), b"k", &value]).text(), "QUEUED");
+        }
+        let _ = client.send(&encode(&[b"SET".as_slice(), b"k", &value]));
+        assert_eq!(client.read(), Err(ReadError::Closed), "the connection closes without a word");
+        assert_eq!(server.client().run("EXISTS k"), Reply::Integer(0));
+    });
+}
+
 // Clients that are slow, idle, or too many.
 
 /// A client that asks and does not read is closed when its replies pass the limit.

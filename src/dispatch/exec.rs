@@ -16,6 +16,7 @@ use crate::commands::keyspec::find_keys;
 use crate::commands::transactions::{STEP_CHECK, STEP_UNWATCH, STEP_WATCH};
 use crate::commands::{CommandId, Merge, Run, Split, TransactionAction, flag, key_flag};
 use crate::error::CommandError;
+use crate::log;
 use crate::resp::number::parse_integer;
 use crate::resp::{Args, Reply, Span};
 use crate::runtime::clock::Ticks;
@@ -174,6 +175,16 @@ impl Dispatcher {
         let queued = session.transaction.as_mut().and_then(|transaction| transaction.queued.as_mut());
         if let Some(queued) = queued {
             queued.push(burst.args(index, bytes), command.flags);
+            if queued.argument_bytes as u64 > self.shard.config.client_query_buffer_limit {
+                log!(
+                    Warning,
+                    "Closing client {} that queued more than its query buffer may have",
+                    session.id
+                );
+                session.closing = true;
+                self.shard.sessions.kill.push(token);
+                return;
+            }
         }
         let mark = out.len();
         out.extend_from_slice(b"+QUEUED\r\n");

@@ -74,6 +74,9 @@ impl Dispatcher {
                 let command = self.table.get(CommandId(call.command));
                 if command.flags & flag::NOT_QUEUED == 0 {
                     self.enqueue(token, bytes, burst, index, out);
+                    if self.shard.sessions.current(token).closing {
+                        return Served::All;
+                    }
                     index += 1;
                     continue;
                 }

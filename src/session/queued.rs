@@ -23,6 +23,8 @@ pub struct Queued {
     pub failed: bool,
     /// The flags of all commands together.
     pub flags: u32,
+    /// Of all arguments together: they count as unread input, which has a limit.
+    pub argument_bytes: usize,
 }
 
 /// A key whose change makes EXEC do nothing.
@@ -41,6 +43,7 @@ impl Queued {
     pub fn push(&mut self, mut args: Args<'_>, flags: u32) {
         self.flags |= flags;
         let (start, first_span) = (self.bytes.len(), self.spans.len() as u32);
+        self.argument_bytes += args.iter().map(<[u8]>::len).sum::<usize>();
         for position in 0..args.len() {
             if args.is_owned(position) {
                 self.spans.push(Span::owned(self.owned.len()));
