@@ -489,8 +489,9 @@ fn kill(part: &mut Part<'_>) -> Report {
         if let Some(session) = sessions.get(token)
             && let Some(wait) = session.waiting.filter(|_| session.blocked)
         {
-            // It takes no element any more, though it is closed only when this turn ends.
+            // It takes no element and runs no command any more, though it is closed only when this turn ends.
             session.blocked = false;
+            session.closing = true;
             part.shard.unblocked.push((wait, Unblocked::Gone));
         }
     }

@@ -514,7 +514,10 @@ impl Dispatcher {
         if done && silent {
             out.truncate(mark);
         }
+        let now_ms = self.shard.now_ms();
         let Some(session) = self.shard.sessions.get(token) else { return };
+        // It was not idle while it waited.
+        session.last_interaction_ms = now_ms;
         if done && silent && session.reply_mode == ReplyMode::Skip {
             session.reply_mode = ReplyMode::On;
         }

@@ -258,7 +258,7 @@ impl Dispatcher {
 
     /// Whether something here waits for the end of a transaction.
     pub fn has_waiting(&self) -> bool {
-        self.queue.has_waiting()
+        self.queue.has_waiting() || self.parking.has_postponed()
     }
 
     /// Deals with what other shards sent; `true` if there was anything.

@@ -107,6 +107,11 @@ impl Parking {
         self.clients.len()
     }
 
+    /// Whether keys serve nobody until a transaction is over.
+    pub fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
     /// When the next client's time is up, in unix milliseconds.
     pub fn next_deadline_ms(&self) -> Option<i64> {
         let first = |deadlines: &BTreeSet<(i64, u64)>| deadlines.first().map(|&(at_ms, _)| at_ms);
@@ -168,6 +173,15 @@ fn deadline(now_ms: i64, timeout_ms: i64) -> Option<i64> {
 /// What a client is answered whose time is up: the null of arrays, also by a command that answers a bulk.
 fn nil_of_waiting(nil: &[u8]) -> Vec<u8> {
     if nil == b"$-1\r\n" { b"*-1\r\n".to_vec() } else { nil.to_vec() }
+}
+
+/// What a client is answered that gets no element.
+fn answer_of_waiting(how: Unblocked, nil: &[u8]) -> &[u8] {
+    match how {
+        Unblocked::TimeIsUp => nil,
+        Unblocked::ByError => UNBLOCKED,
+        Unblocked::Gone => &[],
+    }
 }
 
 impl Dispatcher {
@@ -341,14 +355,10 @@ impl Dispatcher {
     }
 
     fn end_parked(&mut self, number: u64, how: Unblocked) {
-        let Some(mut parked) = self.unpark(number) else { return };
-        let Waits::Here(waiter) = &mut parked.waits else { return };
+        let Some(parked) = self.unpark(number) else { return };
+        let Waits::Here(waiter) = &parked.waits else { return };
         self.shard.metrics.ran(waiter.command, 0);
-        let reply = match how {
-            Unblocked::TimeIsUp => std::mem::take(&mut waiter.nil),
-            Unblocked::ByError => UNBLOCKED.to_vec(),
-            Unblocked::Gone => Vec::new(),
-        };
+        let reply = answer_of_waiting(how, &waiter.nil).to_vec();
         self.answer_parked(parked, reply);
     }
 
@@ -364,18 +374,24 @@ impl Dispatcher {
     pub(super) fn client_is_parked(&mut self, from: usize, wait: u32) {
         let Some(token) = self.waits.token(wait) else { return };
         self.waits.park(wait, from);
-        if !self.set_blocked(token) {
+        if !self.mark_blocked(token) {
             self.send(from, Message::Unpark(wait, Unblocked::Gone));
         }
     }
 
-    /// A session waits for elements from now on; `false` if there is none.
-    fn set_blocked(&mut self, token: Token) -> bool {
+    /// A client waits for elements from now on; `false`: it is gone. A client that sends nothing more is
+    /// taken for gone, since of most nothing more is seen than that when they go; its earlier replies leave.
+    fn mark_blocked(&mut self, token: Token) -> bool {
         let Some(session) = self.shard.sessions.get(token) else { return false };
-        session.blocked = true;
-        // Its client may have gone in the meantime, which would not be looked at again.
         if session.ended {
+            session.closing = true;
             self.shard.sessions.mark_dirty(token);
+            return false;
+        }
+        session.blocked = true;
+        if session.held_back {
+            // Its input is read while it waits, or nobody would notice that it is gone.
+            self.resumable.push(token);
         }
         true
     }
@@ -467,7 +483,8 @@ impl Dispatcher {
             self.conclude(coordination.transaction.take());
             self.forget_block(block);
             let nil = nil_of_waiting(nil);
-            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil });
+            out.extend_from_slice(answer_of_waiting(how, &nil));
+            self.shard.metrics.ran(coordination.command, 0);
             return true;
         }
         let block = match coordination.block {
@@ -477,13 +494,13 @@ impl Dispatcher {
         coordination.block = Some(block);
         self.conclude(coordination.transaction.take());
         let wait = self.register(token, Kind::Blocked(block), Vec::new());
-        self.set_blocked(token);
+        let there = self.mark_blocked(token);
         let Some(entry) = self.parking.blocks.get_mut(&block) else { return false };
         entry.idle = Some((wait, coordination));
         for shard in std::mem::take(&mut entry.asked) {
             self.send(shard, Message::KeepHint(block));
         }
-        if self.shard.sessions.get(token).is_none() {
+        if !there {
             self.end_block(block, Unblocked::Gone);
         }
         false
@@ -547,7 +564,7 @@ impl Dispatcher {
         self.forget_block(block);
         let silent = self.waits.remove(wait).is_none_or(|wait| wait.silent);
         self.answer_session(token, silent, |_, out| {
-            out.extend_from_slice(if how == Unblocked::ByError { UNBLOCKED } else { &nil });
+            out.extend_from_slice(answer_of_waiting(how, &nil));
             true
         });
     }

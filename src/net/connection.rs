@@ -21,7 +21,7 @@ use crate::dispatch::{Burst, Served};
 
 use super::Plane;
 
-/// A session that waits and has this much pending is not read from until it goes on.
+/// A session that waits for other shards and has this much pending is not read from until it goes on.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 /// Larger chunks are not read ahead: their own commands are many enough to hide each other's waiting for
 /// memory.
@@ -100,7 +100,9 @@ impl<E: Engine> Plane<E> {
         let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
         // What is pending while nothing is waited for is a cut command: it needs its rest, however long.
         let waits = session.waiting.is_some() || session.paused;
-        if session.held_back && (!waits || session.input.pending_bytes() < PENDING_BYTES_MAX) {
+        if session.held_back
+            && (!waits || session.blocked || session.input.pending_bytes() < PENDING_BYTES_MAX)
+        {
             session.held_back = false;
             self.engine.set_receiving(token, true);
         }
@@ -124,7 +126,10 @@ impl<E: Engine> Plane<E> {
         if !session.waits_for_its_turn() {
             return self.run_pending(token);
         }
-        if pending > PENDING_BYTES_MAX && !session.held_back {
+        if session.blocked {
+            // The end of its connection would not be noticed if nothing were received.
+            self.check_query_buffer(token);
+        } else if pending > PENDING_BYTES_MAX && !session.held_back {
             session.held_back = true;
             self.engine.set_receiving(token, false);
         }

@@ -284,6 +284,8 @@ impl Coordinator {
                     share.granted = false;
                 }
                 transaction.ungranted = transaction.shares.len();
+                // Not all answers that were expected have come.
+                transaction.latch = Latch::default();
                 self.start(transaction, actions);
             }
         }

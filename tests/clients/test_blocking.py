@@ -1,5 +1,6 @@
 """Queues: clients that wait in threads for what others push, with every blocking command of redis-py."""
 
+import socket
 import threading
 import time
 
@@ -303,3 +304,88 @@ def test_wait(r):
     began = time.monotonic()
     assert r.wait(1, 100) == 0
     assert 0.095 <= time.monotonic() - began < 2
+
+
+def connected(r):
+    """A plain socket to the server."""
+    options = r.connection_pool.connection_kwargs
+    return socket.create_connection((options["host"], options["port"]), 10)
+
+
+def no_one_is_blocked(r):
+    deadline = time.monotonic() + 10
+    while r.info("clients")["blocked_clients"] > 0:
+        assert time.monotonic() < deadline, "somebody still waits"
+        time.sleep(0.01)
+
+
+def test_clients_that_go_before_they_are_blocked(r):
+    """The end of the connection arrives together with the command that would wait: nobody takes anything."""
+    before = r.info("clients")["connected_clients"]
+    for keys in ("a", " ".join(SPREAD)):
+        for line in (f"BLPOP {keys} 0", f"BLPOP missing 0.05\r\nBLPOP {keys} 0", f"PING\r\nBLPOP {keys} 0"):
+            for half in (False, True):
+                client = connected(r)
+                client.sendall(line.encode() + b"\r\n")
+                if half:
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(1000):
+                        pass
+                client.close()
+    deadline = time.monotonic() + 10
+    while r.info("clients")["connected_clients"] > before:
+        assert time.monotonic() < deadline, r.client_list()
+        time.sleep(0.01)
+    no_one_is_blocked(r)
+    r.rpush("a", "x")
+    assert r.lrange("a", 0, -1) == ["x"]
+
+
+def test_what_a_transaction_brings_is_served_at_once(r):
+    """A list that comes into being under a transaction's locks is served when those are let go of, which wakes
+    a shard that has nothing else to do."""
+    taken_ms = []
+    for turn in range(20):
+        r.rpush(f"source:{turn}", "x")
+        with connected(r) as client:
+            client.sendall(f"BLPOP target:{turn} 0\r\n".encode())
+            while not r.info("clients")["blocked_clients"]:
+                pass
+            began = time.monotonic()
+            r.rename(f"source:{turn}", f"target:{turn}")
+            assert client.recv(100).endswith(b"x\r\n")
+            taken_ms.append((time.monotonic() - began) * 1000)
+        no_one_is_blocked(r)
+    # Now and then the machine is slow, but not every time.
+    assert sorted(taken_ms)[15] < 30, taken_ms
+
+
+def test_clients_that_go_with_much_unread(r):
+    """Megabytes behind the command that waits: the end of the connection is noticed all the same."""
+    for keys in ("a", " ".join(SPREAD)):
+        for line in (b"SET b x\r\n" * 300_000, b"SET b " + b"x" * 3_000_000):
+            for pause in (0, 0.1):
+                with connected(r) as client:
+                    client.sendall(f"BLPOP {keys} 0\r\n".encode())
+                    time.sleep(pause)
+                    client.sendall(line)
+    no_one_is_blocked(r)
+    r.rpush("a", "x")
+    assert r.lrange("a", 0, -1) == ["x"]
+
+
+def test_a_client_that_was_served_has_not_been_idle(r):
+    r.config_set("timeout", 1)
+    try:
+        with connected(r) as client:
+            client.sendall(b"BLPOP a 0\r\n")
+            time.sleep(2.2)
+            r.rpush("a", "x")
+            time.sleep(0.3)
+            client.sendall(b"PING\r\n")
+            reply = b""
+            while len(reply) < 27 and (more := client.recv(100)):
+                reply += more
+            assert reply.endswith(b"x\r\n+PONG\r\n"), reply
+    finally:
+        r.config_set("timeout", 0)

@@ -87,6 +87,17 @@ def test_large_transactions(r):
     assert replies == [True, len(big), big] * len(SPREAD)
 
 
+def test_replies_of_many_megabytes_on_one_shard(r):
+    """More than a connection gets in one turn, in a transaction that runs in place where its keys are here."""
+    big = "x" * 700_000
+    for key in SPREAD:
+        r.set(key, big)
+        with r.pipeline() as pipe:
+            replies = pipe.get(key).get(key).get(key).strlen(key).get(key).execute()
+        assert replies == [big, big, big, len(big), big], key
+    assert r.ping()
+
+
 # Writers go on until the readers have seen a change, but not for ever.
 TURNS_MAX = 20_000
 
