@@ -8,7 +8,7 @@ use super::database::{BURY_PARTS_MIN, Change, Database, Grave, Key};
 use super::entry::Payload;
 use super::table::Place;
 use crate::error::CommandError;
-use crate::types::Collection;
+use crate::types::{Collection, Kind};
 
 impl Database {
     /// A look-up by a command that reads a collection: as [`Database::find_read`], and an error if the key
@@ -135,6 +135,9 @@ impl<T: Collection> Drop for CollectionMut<'_, T> {
         if self.changed {
             let key = Key { bytes: entry.key(), hash: self.hash, slot: self.slot };
             self.database.changed(&key, if gone { Change::Removed } else { Change::Written });
+        }
+        if T::KIND == Kind::Hash {
+            self.database.settle_fields(self.hash, self.slot, entry);
         }
         if gone {
             self.database.delete(self.hash, self.slot, self.place, usize::MAX);

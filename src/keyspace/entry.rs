@@ -182,6 +182,8 @@ const FLAG_EXPIRES: u8 = 1 << 0;
 const FLAG_RAW: u8 = 1 << 1;
 /// The sweep of the wheel in which the entry was last recorded; see `expiry`.
 const FLAG_GENERATION: u8 = 1 << 2;
+/// The value is a hash with fields that expire.
+const FLAG_FIELDS_EXPIRE: u8 = 1 << 3;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -710,10 +712,26 @@ impl EntryPointer {
         }
     }
 
-    /// Whether the deadline has come.
+    /// Whether the deadline has come, or those of all fields of a hash.
     #[inline]
     pub(super) fn expired(self, now_unix_ms: i64) -> bool {
         self.deadline().is_some_and(|deadline| deadline.at_unix_ms <= now_unix_ms)
+            || self.fields_expire() && self.all_fields_expired(now_unix_ms)
+    }
+
+    #[cold]
+    fn all_fields_expired(self, now_unix_ms: i64) -> bool {
+        matches!(self.object(), Some(Object::Hash(fields)) if fields.all_due(now_unix_ms))
+    }
+
+    /// Whether the value is a hash with fields that expire.
+    #[inline]
+    pub(super) fn fields_expire(self) -> bool {
+        self.header().flags & FLAG_FIELDS_EXPIRE != 0
+    }
+
+    pub(super) fn set_fields_expire(self, fields_expire: bool) {
+        self.set_flag(FLAG_FIELDS_EXPIRE, fields_expire);
     }
 
     #[inline]

@@ -13,7 +13,7 @@ use crate::types::packed::Item;
 /// Fields that a call of HSCAN looks at.
 const SCAN_COUNT_DEFAULT: usize = 10;
 
-fn write_item_or_null(item: Option<Item<'_>>, reply: &mut Reply<'_>) {
+pub(super) fn write_item_or_null(item: Option<Item<'_>>, reply: &mut Reply<'_>) {
     match item {
         Some(item) => write_item(item, reply),
         None => reply.null(),
@@ -46,7 +46,7 @@ pub(super) fn hexists(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hlen(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    reply.integer(database.find::<Hash>(&key)?.map_or(0, Hash::len) as i64);
+    reply.integer(database.find_whole_hash(&key)?.map_or(0, Hash::len) as i64);
     Ok(())
 }
 
@@ -60,7 +60,7 @@ pub(super) fn hstrlen(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hkeys(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_whole_hash(&key)?;
     reply.array(hash.map_or(0, Hash::len));
     if let Some(hash) = hash {
         hash.for_each(|name, _| write_item(name, reply));
@@ -70,7 +70,7 @@ pub(super) fn hkeys(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hvals(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_whole_hash(&key)?;
     reply.array(hash.map_or(0, Hash::len));
     if let Some(hash) = hash {
         hash.for_each(|_, value| write_item(value, reply));
@@ -80,7 +80,7 @@ pub(super) fn hvals(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hgetall(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_whole_hash(&key)?;
     reply.map(hash.map_or(0, Hash::len));
     if let Some(hash) = hash {
         hash.for_each(|name, value| {
@@ -96,7 +96,7 @@ pub(super) fn hrandfield(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
     let mut random = Random::new(database.random_bits());
     let mut below = |bound: usize| random.below(bound);
-    match (database.find::<Hash>(&key)?, request) {
+    match (database.find_whole_hash(&key)?, request) {
         (None, None) => reply.null(),
         (None, Some(_)) => reply.array(0),
         (Some(hash), None) => write_item_or_null(hash.draw(&mut below).map(|field| field.pair().0), reply),

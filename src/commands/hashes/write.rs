@@ -4,6 +4,7 @@ use super::super::{Data, Target};
 use crate::error::CommandError;
 use crate::resp::number::{IntegerText, parse_integer};
 use crate::types::Hash;
+use crate::types::hash::Deadline;
 use crate::types::long_double::LongDouble;
 use crate::types::packed::Item;
 
@@ -38,7 +39,7 @@ pub(super) fn hsetnx(data: &mut Data<'_>) -> Result<(), CommandError> {
     let mut hash = database.edit_or_create(&key, Hash::new)?;
     let added = hash.change_some(|hash| {
         let mut added = 0;
-        hash.update(args.get(2), limits, |present| {
+        hash.update(args.get(2), limits, Deadline::Keep, |present| {
             added = usize::from(present.is_none());
             present.is_none().then(|| args.get(3))
         });
@@ -79,7 +80,7 @@ fn count<T: AsRef<[u8]>>(
     let mut hash = database.edit_or_create(&key, Hash::new)?;
     let mut outcome = Ok(());
     hash.change_some(|hash| {
-        hash.update(args.get(2), limits, |present| match sum(present) {
+        hash.update(args.get(2), limits, Deadline::Keep, |present| match sum(present) {
             Ok(text) => {
                 answer(&text, reply);
                 Some(text)
