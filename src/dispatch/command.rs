@@ -262,7 +262,8 @@ impl Dispatcher {
     pub(super) fn register(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) -> u32 {
         let session = self.shard.sessions.get(token);
         let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
-        let (number, _) = self.waits.insert(Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
+        let (number, _) =
+            self.waits.insert(Box::new(Wait { token, outstanding: 0, parts, kind, silent, parked_on: None }));
         if let Some(session) = self.shard.sessions.get(token) {
             session.waiting = Some(number);
         }
@@ -302,7 +303,10 @@ impl Dispatcher {
     pub(super) fn wait_with(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) {
         let session = self.shard.sessions.get(token);
         let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
-        self.start_waiting(token, Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
+        self.start_waiting(
+            token,
+            Box::new(Wait { token, outstanding: 0, parts, kind, silent, parked_on: None }),
+        );
     }
 
     /// Gives every shard its share of the arguments.

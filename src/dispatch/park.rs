@@ -145,6 +145,12 @@ impl Parking {
         Some(parked)
     }
 
+    /// Whether the client of a hint has been told that there may be something.
+    fn is_asked(&self, number: u64) -> bool {
+        let waits = self.clients.get(&number).map(|parked| &parked.waits);
+        matches!(waits, Some(Waits::Elsewhere { asked: true, .. }))
+    }
+
     fn hint_of(&self, block: u64, origin: usize) -> Option<u64> {
         let is_it = |parked: &Parked| {
             parked.origin as usize == origin
@@ -232,10 +238,12 @@ impl Dispatcher {
     /// Serves the clients at a key in their order, but for the first `skipped`.
     fn serve_key(&mut self, key: (u16, u64), skipped: usize) {
         let mut place = skipped;
-        if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
-            return;
-        }
         while let Some(&number) = self.parking.by_key.get(&key).and_then(|queue| queue.get(place)) {
+            // What one client has taken is not there for the next: whoever is asked in vain may come upon
+            // another of its keys, out of turn.
+            if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
+                return;
+            }
             let Some(parked) = self.parking.clients.get_mut(&number) else { return };
             let origin = parked.origin as usize;
             match &mut parked.waits {
@@ -355,10 +363,21 @@ impl Dispatcher {
     /// A client of this shard is parked on shard `from`.
     pub(super) fn client_is_parked(&mut self, from: usize, wait: u32) {
         let Some(token) = self.waits.token(wait) else { return };
-        match self.shard.sessions.get(token) {
-            Some(session) => session.blocked = true,
-            None => self.send(from, Message::Unpark(wait, Unblocked::Gone)),
+        self.waits.park(wait, from);
+        if !self.set_blocked(token) {
+            self.send(from, Message::Unpark(wait, Unblocked::Gone));
         }
+    }
+
+    /// A session waits for elements from now on; `false` if there is none.
+    fn set_blocked(&mut self, token: Token) -> bool {
+        let Some(session) = self.shard.sessions.get(token) else { return false };
+        session.blocked = true;
+        // Its client may have gone in the meantime, which would not be looked at again.
+        if session.ended {
+            self.shard.sessions.mark_dirty(token);
+        }
+        true
     }
 
     /// Ends the waiting of this shard's clients that went away or were told to.
@@ -405,16 +424,20 @@ impl Dispatcher {
     pub(super) fn keep_hint(&mut self, from: usize, block: u64) {
         let Some(number) = self.parking.hint_of(block, from) else { return };
         let Some(parked) = self.parking.clients.get_mut(&number) else { return };
-        let mut skipped = 1;
+        let mut ask = false;
         if let Waits::Elsewhere { asked, again, .. } = &mut parked.waits {
             *asked = false;
-            skipped = usize::from(!std::mem::take(again));
+            ask = std::mem::take(again);
         }
         let keys: Vec<(u16, u64)> = parked.keys.iter().map(|&hash| (parked.database, hash)).collect();
         for key in keys {
             let queue = self.parking.by_key.get(&key);
             let place = queue.and_then(|queue| queue.iter().position(|&other| other == number));
-            self.serve_key(key, place.map_or(0, |place| place + skipped));
+            self.serve_key(key, place.map_or(0, |place| place + usize::from(!ask)));
+            if ask && self.parking.is_asked(number) {
+                // It looks at all its keys: to be asked for the next one again would go on for ever.
+                break;
+            }
         }
         self.serve_ready();
     }
@@ -454,9 +477,7 @@ impl Dispatcher {
         coordination.block = Some(block);
         self.conclude(coordination.transaction.take());
         let wait = self.register(token, Kind::Blocked(block), Vec::new());
-        if let Some(session) = self.shard.sessions.get(token) {
-            session.blocked = true;
-        }
+        self.set_blocked(token);
         let Some(entry) = self.parking.blocks.get_mut(&block) else { return false };
         entry.idle = Some((wait, coordination));
         for shard in std::mem::take(&mut entry.asked) {

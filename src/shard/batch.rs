@@ -216,6 +216,12 @@ impl Batch {
         Some(self.extras_out.swap_remove(position).1)
     }
 
+    /// How many clock ticks item `item` took, if that was long.
+    pub fn take_slow(&mut self, item: u32) -> Option<u64> {
+        let position = self.slow.iter().position(|(number, _)| *number == item)?;
+        Some(self.slow.swap_remove(position).1)
+    }
+
     /// What goes along with item `item`.
     pub fn take_extra_in(&mut self, item: u32) -> Option<Extra> {
         let position = self.extras_in.iter().position(|(number, _)| *number == item)?;
