@@ -1,4 +1,5 @@
 //! Work on values that are not strings: one look-up, then the structure itself, read or changed in place.
+//! Hashes, which may be less than a structure, have operations of their own (`hash_edit.rs`).
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -8,7 +9,7 @@ use super::database::{BURY_PARTS_MIN, Change, Database, Grave, Key};
 use super::entry::Payload;
 use super::table::Place;
 use crate::error::CommandError;
-use crate::types::{Collection, Kind};
+use crate::types::Collection;
 
 impl Database {
     /// A look-up by a command that reads a collection: as [`Database::find_read`], and an error if the key
@@ -135,9 +136,6 @@ impl<T: Collection> Drop for CollectionMut<'_, T> {
         if self.changed {
             let key = Key { bytes: entry.key(), hash: self.hash, slot: self.slot };
             self.database.changed(&key, if gone { Change::Removed } else { Change::Written });
-        }
-        if T::KIND == Kind::Hash {
-            self.database.settle_fields(self.hash, self.slot, entry);
         }
         if gone {
             self.database.delete(self.hash, self.slot, self.place, usize::MAX);

@@ -85,8 +85,13 @@ pub struct Moved {
 #[derive(Clone, Debug)]
 enum MovedValue {
     Int(i64),
-    Bytes { bytes: Vec<u8>, raw: bool },
+    Bytes {
+        bytes: Vec<u8>,
+        raw: bool,
+    },
     Object(Box<Object>),
+    /// The elements of a hash.
+    Hash(Vec<u8>),
 }
 
 impl MovedValue {
@@ -96,10 +101,14 @@ impl MovedValue {
             Payload::Inline(bytes) => MovedValue::Bytes { bytes: bytes.to_vec(), raw },
             Payload::Heap(bytes) => MovedValue::Bytes { bytes, raw },
             Payload::Object(object) => MovedValue::Object(object),
+            Payload::Hash(elements) => MovedValue::Hash(elements.to_vec()),
         }
     }
 
     fn copy_of(entry: EntryPointer) -> MovedValue {
+        if let Some(elements) = entry.elements() {
+            return MovedValue::Hash(elements.to_vec());
+        }
         match (entry.object(), entry.string()) {
             (Some(object), _) => MovedValue::Object(Box::new(object.clone())),
             (None, Some(StringRef::Int(number))) => MovedValue::Int(number),
@@ -579,7 +588,7 @@ impl Database {
         match entry.take_payload() {
             Payload::Heap(value) => self.graveyard.push_back(Grave::Value(value)),
             Payload::Object(object) => self.graveyard.push_back(Grave::Object(object)),
-            Payload::Int(_) | Payload::Inline(_) => {}
+            Payload::Int(_) | Payload::Inline(_) | Payload::Hash(_) => {}
         }
     }
 
@@ -618,6 +627,7 @@ impl Database {
             }
             MovedValue::Bytes { bytes, raw } => self.create(key, Payload::Heap(bytes), expiry, raw),
             MovedValue::Object(object) => self.create(key, Payload::Object(object), expiry, false),
+            MovedValue::Hash(elements) => self.create(key, Payload::Hash(&elements), expiry, false),
         };
         self.changed(key, Change::Written);
     }

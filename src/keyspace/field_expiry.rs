@@ -11,7 +11,6 @@ use super::database::{Change, Database, Grave, Key};
 use super::entry::EntryPointer;
 use super::expiry::{Event, Record, Wheel};
 use super::table::Place;
-use crate::error::CommandError;
 use crate::types::{Hash, NEVER, Object, Registration};
 
 /// Fields that a look at a hash, or a record of the wheel, removes at most.
@@ -93,17 +92,9 @@ impl Database {
         expired
     }
 
-    /// As [`Database::find`], and all fields that are due have been removed, so that the others can be counted.
-    #[inline]
-    pub fn find_whole_hash(&mut self, key: &Key) -> Result<Option<&Hash>, CommandError> {
-        if self.expiring_hashes > 0 {
-            self.expire_all_fields(key);
-        }
-        self.find(key)
-    }
-
+    /// Removes all fields that are due from a hash, so that the others can be counted.
     #[cold]
-    fn expire_all_fields(&mut self, key: &Key) {
+    pub(super) fn expire_all_fields(&mut self, key: &Key) {
         let Some(place) = self.locate(key) else { return };
         if place.entry().fields_expire() {
             self.expire_fields(key.hash, key.slot, place.entry(), usize::MAX);

@@ -19,6 +19,7 @@ mod entry;
 mod eviction;
 mod expiry;
 mod field_expiry;
+mod hash_edit;
 mod observers;
 pub mod slot;
 mod string_mut;

@@ -4,65 +4,69 @@ use super::super::{Data, Target};
 use super::expire::{Unit, parse_fields};
 use super::read::write_item_or_null;
 use crate::error::CommandError;
-use crate::keyspace::CollectionMut;
-use crate::resp::{Args, Reply};
-use crate::types::hash::Deadline;
-use crate::types::{Hash, NEVER};
+use crate::resp::Args;
+use crate::types::NEVER;
+use crate::types::hash::{Deadline, Edited, View};
 
-/// Answers the value of every field from argument `first` on, and lets `change` do something with those that
-/// are there; it says whether it changed the hash.
-fn answer_values(
-    hash: Option<CollectionMut<'_, Hash>>,
-    args: &Args<'_>,
-    first: usize,
-    reply: &mut Reply<'_>,
-    mut change: impl FnMut(&mut Hash, &[u8]) -> bool,
-) {
-    reply.array(args.len() - first);
-    let Some(mut hash) = hash else {
-        return (first..args.len()).for_each(|_| reply.null());
-    };
-    hash.change_some(|hash| {
-        let mut changes = 0;
+/// Answers the value of every field, and lets `change` do something with those that are there. `parse` says
+/// where the first of them stands, and what else the command asks for; it comes after the type of the key was
+/// judged.
+fn answer_values<P>(
+    data: &mut Data<'_>,
+    parse: impl Fn(&Args<'_>) -> Result<(usize, P), CommandError>,
+    mut change: impl FnMut(&mut Edited<'_>, &[u8], &P),
+) -> Result<(), CommandError> {
+    let Target { database, key, args, reply } = data.first();
+    let answered = database.edit_hash(&key, |hash| {
+        let (first, parameters) = parse(args)?;
+        reply.array(args.len() - first);
         for index in first..args.len() {
-            let value = hash.get(args.get(index));
+            let name = args.get(index);
+            let value = hash.view().get(name);
             let found = value.is_some();
             write_item_or_null(value, reply);
-            changes += usize::from(found && change(hash, args.get(index)));
+            if found {
+                change(hash, name, &parameters);
+            }
         }
-        changes
-    });
+        Ok(())
+    })?;
+    answered.unwrap_or_else(|| {
+        let (first, _) = parse(args)?;
+        reply.array(args.len() - first);
+        (first..args.len()).for_each(|_| reply.null());
+        Ok(())
+    })
 }
 
 pub(super) fn hgetdel(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let Target { database, key, args, reply } = data.first();
-    // The type is judged before the other arguments.
-    let hash = database.edit::<Hash>(&key)?;
-    let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
-    answer_values(hash, args, first, reply, |hash, name| hash.remove(name));
-    Ok(())
+    let parse = |args: &Args<'_>| {
+        let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
+        Ok((first, ()))
+    };
+    answer_values(data, parse, |hash, name, ()| {
+        hash.remove(name);
+    })
 }
 
 pub(super) fn hgetex(data: &mut Data<'_>) -> Result<(), CommandError> {
     let now = data.keyspace.now();
-    let Target { database, key, args, reply } = data.first();
-    let hash = database.edit::<Hash>(&key)?;
-    let (deadline, fields_at) = match Unit::of_option(args, 2) {
-        Some(unit) => (Some(unit.deadline(args, 3, now, "hgetex")?), 4),
-        None if args.is(2, "PERSIST") => (Some(NEVER), 3),
-        None => (None, 2),
+    let parse = |args: &Args<'_>| {
+        let (deadline, fields_at) = match Unit::of_option(args, 2) {
+            Some(unit) => (Some(unit.deadline(args, 3, now, "hgetex")?), 4),
+            None if args.is(2, "PERSIST") => (Some(NEVER), 3),
+            None => (None, 2),
+        };
+        let first = parse_fields(args, fields_at, CommandError::FieldCountNotPositive)?;
+        Ok((first, deadline))
     };
-    let first = parse_fields(args, fields_at, CommandError::FieldCountNotPositive)?;
-    answer_values(hash, args, first, reply, |hash, name| match deadline {
-        None => false,
-        Some(deadline) if deadline <= now => hash.remove(name),
-        Some(deadline) => {
-            let changes = hash.deadline(name) != Some(deadline);
-            hash.set_deadline(name, deadline);
-            changes
+    answer_values(data, parse, |hash, name, &deadline| match deadline {
+        None => {}
+        Some(deadline) if deadline <= now => {
+            hash.remove(name);
         }
-    });
-    Ok(())
+        Some(deadline) => hash.set_deadline(name, deadline),
+    })
 }
 
 /// The options of HSETEX, and the argument with the first field.
@@ -132,7 +136,7 @@ impl SetOptions {
     }
 
     /// Whether the fields that are there and those that are not are as they have to be.
-    fn allow(&self, hash: &Hash, args: &Args<'_>) -> bool {
+    fn allow(&self, hash: View<'_>, args: &Args<'_>) -> bool {
         let mut fields = (self.first..args.len()).step_by(2).map(|index| hash.get(args.get(index)).is_some());
         if self.only_if_missing {
             !fields.any(|there| there)
@@ -147,10 +151,9 @@ pub(super) fn hsetex(data: &mut Data<'_>) -> Result<(), CommandError> {
     let options = SetOptions::parse(&data.args, now)?;
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, reply } = data.first();
-    let mut hash = database.edit_or_create(&key, Hash::new)?;
-    let set = hash.change_some(|hash| {
-        if !options.allow(hash, args) {
-            return 0;
+    let set = database.edit_or_create_hash(&key, |hash| {
+        if !options.allow(hash.view(), args) {
+            return false;
         }
         for index in (options.first..args.len()).step_by(2) {
             let (name, value) = (args.get(index), args.get(index + 1));
@@ -164,8 +167,8 @@ pub(super) fn hsetex(data: &mut Data<'_>) -> Result<(), CommandError> {
                 Some(deadline) => hash.set_deadline(name, deadline),
             }
         }
-        1
-    });
+        true
+    })?;
     reply.integer(set as i64);
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use super::super::{Data, Target};
 use crate::error::CommandError;
-use crate::keyspace::CollectionMut;
-use crate::resp::{Args, Reply};
-use crate::types::{Hash, NEVER};
+use crate::resp::Args;
+use crate::types::NEVER;
+use crate::types::hash::Edited;
 
 /// The latest deadline of a field, in unix milliseconds: 46 bits.
 const DEADLINE_MAX: i64 = (1 << 46) - 1;
@@ -106,52 +106,52 @@ impl Condition {
     }
 }
 
-/// Answers each field from argument `first` on with `answer`, which says whether it changed the hash; or all
-/// with -2.
-fn answer_fields(
-    hash: Option<CollectionMut<'_, Hash>>,
-    args: &Args<'_>,
-    first: usize,
-    reply: &mut Reply<'_>,
-    mut answer: impl FnMut(&mut Hash, &[u8]) -> (i64, bool),
-) {
-    reply.array(args.len() - first);
-    let Some(mut hash) = hash else {
-        return (first..args.len()).for_each(|_| reply.integer(NO_FIELD));
-    };
-    hash.change_some(|hash| {
-        let mut changes = 0;
+/// Answers each field with `answer`, or all with -2. `parse` says where the first of them stands, and what
+/// else the command asks for; it comes after the type of the key was judged.
+fn answer_fields<P>(
+    data: &mut Data<'_>,
+    parse: impl Fn(&Args<'_>) -> Result<(usize, P), CommandError>,
+    mut answer: impl FnMut(&mut Edited<'_>, &[u8], &P) -> i64,
+) -> Result<(), CommandError> {
+    let Target { database, key, args, reply } = data.first();
+    let answered = database.edit_hash(&key, |hash| {
+        let (first, parameters) = parse(args)?;
+        reply.array(args.len() - first);
         for index in first..args.len() {
-            let (answer, changed) = answer(hash, args.get(index));
+            let answer = answer(hash, args.get(index), &parameters);
             reply.integer(answer);
-            changes += usize::from(changed);
         }
-        changes
-    });
+        Ok(())
+    })?;
+    answered.unwrap_or_else(|| {
+        let (first, _) = parse(args)?;
+        reply.array(args.len() - first);
+        (first..args.len()).for_each(|_| reply.integer(NO_FIELD));
+        Ok(())
+    })
 }
 
 fn set_deadlines(data: &mut Data<'_>, unit: Unit, command: &'static str) -> Result<(), CommandError> {
     let now = data.keyspace.now();
-    let Target { database, key, args, reply } = data.first();
-    // The type is judged before the other arguments.
-    let hash = database.edit::<Hash>(&key)?;
-    let deadline = unit.deadline(args, 2, now, command)?;
-    let condition = Condition::parse(args, 3);
-    let fields_at = if matches!(condition, Condition::Always) { 3 } else { 4 };
-    let first = parse_fields(args, fields_at, CommandError::NumfieldsNotPositive)?;
-    answer_fields(hash, args, first, reply, |hash, name| match hash.deadline(name) {
-        None => (NO_FIELD, false),
-        Some(before) if !condition.allows(before, deadline) => (0, false),
+    let parse = |args: &Args<'_>| {
+        let deadline = unit.deadline(args, 2, now, command)?;
+        let condition = Condition::parse(args, 3);
+        let fields_at = if matches!(condition, Condition::Always) { 3 } else { 4 };
+        let first = parse_fields(args, fields_at, CommandError::NumfieldsNotPositive)?;
+        Ok((first, (deadline, condition)))
+    };
+    answer_fields(data, parse, |hash, name, &(deadline, condition)| match hash.view().deadline(name) {
+        None => NO_FIELD,
+        Some(before) if !condition.allows(before, deadline) => 0,
         Some(_) if deadline <= now => {
             hash.remove(name);
-            (2, true)
+            2
         }
         Some(_) => {
             hash.set_deadline(name, deadline);
-            (1, true)
+            1
         }
-    });
-    Ok(())
+    })
 }
 
 pub(super) fn hexpire(data: &mut Data<'_>) -> Result<(), CommandError> {
@@ -171,25 +171,25 @@ pub(super) fn hpexpireat(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 pub(super) fn hpersist(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let Target { database, key, args, reply } = data.first();
-    let hash = database.edit::<Hash>(&key)?;
-    let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
-    answer_fields(hash, args, first, reply, |hash, name| match hash.deadline(name) {
-        None => (NO_FIELD, false),
-        Some(NEVER) => (NO_DEADLINE, false),
+    let parse = |args: &Args<'_>| {
+        let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
+        Ok((first, ()))
+    };
+    answer_fields(data, parse, |hash, name, ()| match hash.view().deadline(name) {
+        None => NO_FIELD,
+        Some(NEVER) => NO_DEADLINE,
         Some(_) => {
             hash.set_deadline(name, NEVER);
-            (1, true)
+            1
         }
-    });
-    Ok(())
+    })
 }
 
 /// Answers for every field -2, -1 or what `show` makes of its deadline and the time.
 fn show_deadlines(data: &mut Data<'_>, show: fn(i64, i64) -> i64) -> Result<(), CommandError> {
     let now = data.keyspace.now();
     let Target { database, key, args, reply } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_hash(&key)?;
     let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
     reply.array(args.len() - first);
     for index in first..args.len() {

@@ -1,31 +1,40 @@
 //! Hashes: fields with a name, each once, a value and perhaps a deadline.
 //!
 //! ```text
-//!   Packed   one block: name, value, name, value …, walked    small hashes          (types/packed, small.rs)
-//!   Timed    the same, and a list of deadlines                with HEXPIRE used     (small.rs)
-//!   Large    Field ◄─── hash index   name → field             one allocation each   (field.rs, large.rs)
-//!                  ◄─── B-tree       deadline → field
+//!   elements   name, value, name, value … in up to 448 bytes     the smallest, kept in their entry  (elements.rs)
+//!   Packed     the same in a block of their own                  small hashes         (types/packed, small.rs)
+//!   Timed      a block and a list of deadlines                   with HEXPIRE used    (small.rs)
+//!   Large      Field ◄─── hash index   name → field              one allocation each  (field.rs, large.rs)
+//!                    ◄─── B-tree       deadline → field
 //! ```
 //!
-//! A hash begins packed and becomes large for good when it outgrows its [`Limits`], or the 64 KiB that a
-//! packed block can address.
+//! A hash begins as elements, goes on packed and becomes large for good when it outgrows its [`Limits`], or the
+//! 64 KiB that a packed block can address. It does not become smaller again. A [`View`] answers questions about
+//! any of them, an [`Edited`] changes any of them.
 //!
 //! Nothing here knows the time. Whoever looks a hash up says what time it is by [`Hash::expire`], and from
 //! then on the fields that were due are missing, be they removed already or not. Only their number
-//! ([`Hash::len`]) and the draw of random ones count them, until `expire` has removed them all.
+//! ([`View::len`]) and the draw of random ones count them, until `expire` has removed them all.
 
+mod edited;
+mod elements;
 mod field;
 mod large;
 mod small;
 #[cfg(test)]
 mod tests;
+mod view;
+
+pub use edited::{Edited, Outcome};
+pub use elements::ELEMENTS_BYTES_MAX;
+pub use view::View;
 
 use super::packed::{Item, Packed};
 use super::{Collection, Encoding, Kind, NEVER, Object, Registration};
 use crate::runtime::allocator::rounded_bytes;
-use field::Field;
 use large::Large;
 use small::Timed;
+use view::Shape;
 
 /// Up to where a hash stays packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,44 +62,6 @@ pub enum Deadline {
     Clear,
 }
 
-/// A field that was drawn at random.
-#[derive(Clone, Copy)]
-pub struct Drawn<'h> {
-    hash: &'h Hash,
-    place: Place,
-}
-
-/// Where a field is, until the hash changes.
-#[derive(Clone, Copy)]
-enum Place {
-    /// The number of the field in the block.
-    Small(usize),
-    Large(Field),
-}
-
-impl<'h> Drawn<'h> {
-    /// A number that no other field of the hash has.
-    pub fn id(&self) -> u64 {
-        match self.place {
-            Place::Small(number) => number as u64,
-            Place::Large(field) => field.reference(),
-        }
-    }
-
-    /// Name and value.
-    pub fn pair(&self) -> (Item<'h>, Item<'h>) {
-        let absent = Item::Bytes(&[]);
-        match (self.place, self.hash.packed()) {
-            (Place::Small(number), Some(packed)) => {
-                let mut items = packed.iter_from(number * 2);
-                (items.next().unwrap_or(absent), items.next().unwrap_or(absent))
-            }
-            (Place::Large(field), _) => (Item::Bytes(field.name()), Item::Bytes(field.value())),
-            (Place::Small(_), None) => unreachable!("the hash is borrowed since the draw"),
-        }
-    }
-}
-
 impl Default for Hash {
     fn default() -> Self {
         Hash::new()
@@ -102,17 +73,18 @@ impl Hash {
         Hash(Body::Packed(Packed::new()))
     }
 
-    /// The number of fields.
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Body::Packed(packed) => packed.len() / 2,
-            Body::Timed(timed) => timed.packed.len() / 2,
-            Body::Large(large) => large.len(),
-        }
+    /// A hash of the elements of a [`View::of_elements`].
+    fn of_elements(bytes: &[u8]) -> Hash {
+        Hash(Body::Packed(small::of_elements(bytes)))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View(match &self.0 {
+            Body::Packed(packed) => Shape::Packed(packed),
+            Body::Timed(timed) => Shape::Timed(timed),
+            Body::Large(large) => Shape::Large(large),
+        })
     }
 
     /// The block of a small hash.
@@ -122,16 +94,6 @@ impl Hash {
             Body::Packed(packed) => Some(packed),
             Body::Timed(timed) => Some(&timed.packed),
             Body::Large(_) => None,
-        }
-    }
-
-    /// The value of a field.
-    #[inline]
-    pub fn get(&self, name: &[u8]) -> Option<Item<'_>> {
-        match &self.0 {
-            Body::Packed(packed) => small::find(packed, name).map(|(_, value)| value),
-            Body::Timed(timed) => small::find(&timed.packed, name).map(|(_, value)| value),
-            Body::Large(large) => large.find(name).map(|field| Item::Bytes(field.value())),
         }
     }
 
@@ -169,22 +131,11 @@ impl Hash {
         }
     }
 
-    /// Sets a field, which then has no deadline; says whether it is a new one.
-    #[inline]
-    pub fn set(&mut self, name: &[u8], value: &[u8], limits: Limits) -> bool {
-        let mut added = false;
-        self.update(name, limits, Deadline::Clear, |present| {
-            added = present.is_none();
-            Some(value)
-        });
-        added
-    }
-
     #[cold]
     fn become_large(&mut self) -> &mut Large {
         let mut large = Box::new(Large::new());
         let (mut name_text, mut value_text, mut number) = (Vec::new(), Vec::new(), 0);
-        self.for_each(|name, value| {
+        self.view().for_each(|name, value| {
             name_text.clear();
             value_text.clear();
             name.write(&mut name_text);
@@ -213,15 +164,6 @@ impl Hash {
             (_, None) => return false,
         }
         true
-    }
-
-    /// When a field expires, [`NEVER`] if it has no deadline; none if there is no such field.
-    pub fn deadline(&self, name: &[u8]) -> Option<i64> {
-        match &self.0 {
-            Body::Packed(packed) => small::find(packed, name).map(|_| NEVER),
-            Body::Timed(timed) => small::find(&timed.packed, name).map(|(number, _)| timed.deadline(number)),
-            Body::Large(large) => large.find(name).map(|field| field.deadline()),
-        }
     }
 
     /// Gives a field that is there a deadline, in unix milliseconds, or takes it away ([`NEVER`]).
@@ -298,48 +240,6 @@ impl Hash {
         }
     }
 
-    /// Visits all fields.
-    #[inline]
-    pub fn for_each<'h>(&'h self, mut visit: impl FnMut(Item<'h>, Item<'h>)) {
-        let packed = match &self.0 {
-            Body::Packed(packed) => packed,
-            Body::Timed(timed) => &timed.packed,
-            Body::Large(large) => {
-                large.for_each(&mut |field| visit(Item::Bytes(field.name()), Item::Bytes(field.value())));
-                return;
-            }
-        };
-        let mut items = packed.iter_from(0);
-        while let (Some(name), Some(value)) = (items.next(), items.next()) {
-            visit(name, value);
-        }
-    }
-
-    /// Visits about `count` fields after `cursor` and returns the cursor for the next call, 0 at the end.
-    /// What is there from the first call to the last is visited at least once; a small hash is visited
-    /// as a whole.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, Item<'_>)) -> u64 {
-        match &self.0 {
-            Body::Packed(_) | Body::Timed(_) => {
-                self.for_each(visit);
-                0
-            }
-            Body::Large(large) => large.scan(cursor, count, &mut |field| {
-                visit(Item::Bytes(field.name()), Item::Bytes(field.value()));
-            }),
-        }
-    }
-
-    /// A field, each with the same chance. `below` draws a number below its argument.
-    pub fn draw(&self, below: &mut dyn FnMut(usize) -> usize) -> Option<Drawn<'_>> {
-        let place = match &self.0 {
-            Body::Packed(_) | Body::Timed(_) if self.is_empty() => return None,
-            Body::Packed(_) | Body::Timed(_) => Place::Small(below(self.len())),
-            Body::Large(large) => Place::Large(large.random(below)?),
-        };
-        Some(Drawn { hash: self, place })
-    }
-
     /// Verifies what holds between calls.
     #[cfg(test)]
     pub fn check_invariants(&self) {
@@ -376,11 +276,7 @@ impl Collection for Hash {
     }
 
     fn encoding(&self) -> Encoding {
-        match &self.0 {
-            Body::Packed(_) => Encoding::Listpack,
-            Body::Timed(_) => Encoding::ListpackEx,
-            Body::Large(_) => Encoding::HashTable,
-        }
+        self.view().encoding()
     }
 
     fn heap_bytes(&self) -> usize {
@@ -410,14 +306,14 @@ impl Collection for Hash {
     }
 
     fn removes_key(&self) -> bool {
-        self.is_empty()
+        self.view().is_empty()
     }
 }
 
 impl std::fmt::Debug for Hash {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut map = formatter.debug_map();
-        self.for_each(|name, value| {
+        self.view().for_each(|name, value| {
             map.entry(&name.to_vec().escape_ascii().to_string(), &value.to_vec().escape_ascii().to_string());
         });
         map.finish()

@@ -8,6 +8,11 @@ use super::Limits;
 /// What a block holds, whatever the limits of the configuration.
 const BLOCK: Limit = Limit { bytes: Limit::BYTES_MAX, elements: u32::MAX };
 
+/// A block of elements that lie one after the other.
+pub(super) fn of_elements(bytes: &[u8]) -> Packed {
+    Packed::of_elements(bytes, BLOCK)
+}
+
 /// The number of a field in the block, and its value.
 #[inline]
 pub(super) fn find<'p>(packed: &'p Packed, name: &[u8]) -> Option<(usize, Item<'p>)> {

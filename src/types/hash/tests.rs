@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::packed::Item;
 use crate::types::packed::tests::element;
 
 /// Values and deadlines by names.
@@ -13,7 +14,81 @@ type Model = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
 const SMALL: Limits = Limits { entries: 128, value_bytes: 64 };
 const ALWAYS_LARGE: Limits = Limits { entries: 0, value_bytes: 0 };
 
-fn fields(hash: &Hash) -> Model {
+/// A hash as a database keeps it: as elements as long as they do, and then as a structure.
+#[derive(Clone, Debug)]
+enum Stored {
+    Elements(Vec<u8>),
+    Hash(Hash),
+}
+
+impl Stored {
+    fn new() -> Stored {
+        Stored::Elements(Vec::new())
+    }
+
+    fn view(&self) -> View<'_> {
+        match self {
+            Stored::Elements(bytes) => View::of_elements(bytes),
+            Stored::Hash(hash) => hash.view(),
+        }
+    }
+
+    /// Lets `edit` change the hash; says whether it did.
+    fn edit(&mut self, edit: impl FnOnce(&mut Edited<'_>)) -> bool {
+        let mut edited = match self {
+            Stored::Elements(bytes) => Edited::of_elements(bytes),
+            Stored::Hash(hash) => Edited::of_hash(hash),
+        };
+        edit(&mut edited);
+        let changed = edited.is_changed();
+        let after = match edited.finish() {
+            Outcome::Elements(bytes) => Some(Stored::Elements(bytes.to_vec())),
+            Outcome::Grown(hash) => Some(Stored::Hash(hash)),
+            Outcome::Stored => None,
+        };
+        drop(edited);
+        if let Some(after) = after {
+            *self = after;
+        }
+        changed
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8], limits: Limits) -> bool {
+        let mut added = false;
+        self.edit(|hash| added = hash.set(name, value, limits));
+        added
+    }
+
+    fn remove(&mut self, name: &[u8]) -> bool {
+        self.edit(|hash| {
+            hash.remove(name);
+        })
+    }
+
+    fn set_deadline(&mut self, name: &[u8], deadline: i64) {
+        self.edit(|hash| hash.set_deadline(name, deadline));
+    }
+
+    /// The structure, or an empty one.
+    fn hash(&mut self) -> &mut Hash {
+        if let Stored::Elements(bytes) = self {
+            *self = Stored::Hash(Hash::of_elements(bytes));
+        }
+        match self {
+            Stored::Hash(hash) => hash,
+            Stored::Elements(_) => unreachable!(),
+        }
+    }
+
+    fn expire(&mut self, now: i64, budget: usize) -> usize {
+        match self {
+            Stored::Elements(_) => 0,
+            Stored::Hash(hash) => hash.expire(now, budget),
+        }
+    }
+}
+
+fn fields(hash: View<'_>) -> Model {
     let mut fields = Model::new();
     hash.for_each(|name, value| {
         let deadline = hash.deadline(&name.to_vec()).unwrap();
@@ -23,8 +98,11 @@ fn fields(hash: &Hash) -> Model {
 }
 
 /// All that can be asked of a hash, compared with the model.
-fn assert_same(hash: &Hash, model: &Model) {
-    hash.check_invariants();
+fn assert_same(stored: &Stored, model: &Model) {
+    if let Stored::Hash(hash) = stored {
+        hash.check_invariants();
+    }
+    let hash = stored.view();
     assert_eq!(&fields(hash), model);
     for (name, (value, deadline)) in model {
         assert_eq!(hash.get(name).map(|value| value.to_vec()).as_ref(), Some(value));
@@ -84,7 +162,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 
 /// A hash, its model and the time.
 struct Pair {
-    hash: Hash,
+    hash: Stored,
     model: Model,
     now: i64,
     limits: Limits,
@@ -107,23 +185,29 @@ impl Pair {
                 assert_eq!(added, model.insert(name.clone(), (value.clone(), NEVER)).is_none());
             }
             Operation::SetIfMissing(name, value) => {
-                hash.update(name, *limits, Deadline::Keep, |present| {
-                    let expected = model.get(name).map(|(value, _)| value);
-                    assert_eq!(present.map(|value| value.to_vec()).as_ref(), expected);
-                    present.is_none().then_some(value)
+                let changed = hash.edit(|hash| {
+                    hash.update(name, *limits, Deadline::Keep, |present| {
+                        let expected = model.get(name).map(|(value, _)| value);
+                        assert_eq!(present.map(|value| value.to_vec()).as_ref(), expected);
+                        present.is_none().then_some(value)
+                    });
                 });
+                assert_eq!(changed, !model.contains_key(name));
                 model.entry(name.clone()).or_insert_with(|| (value.clone(), NEVER));
             }
             Operation::SetKeeping(name, value) => {
-                hash.update(name, *limits, Deadline::Keep, |_| Some(value));
+                hash.edit(|hash| hash.update(name, *limits, Deadline::Keep, |_| Some(value)));
                 model.entry(name.clone()).or_insert((Vec::new(), NEVER)).0 = value.clone();
             }
             Operation::Fill(start, count) => {
-                for number in *start..start + count {
-                    let name = format!("field:{number}").into_bytes();
-                    hash.set(&name, number.to_string().as_bytes(), *limits);
-                    model.insert(name, (number.to_string().into_bytes(), NEVER));
-                }
+                // All in one edit, as a command sets them.
+                hash.edit(|hash| {
+                    for number in *start..start + count {
+                        let name = format!("field:{number}").into_bytes();
+                        hash.set(&name, number.to_string().as_bytes(), *limits);
+                        model.insert(name, (number.to_string().into_bytes(), NEVER));
+                    }
+                });
             }
             Operation::Remove(name) => assert_eq!(hash.remove(name), model.remove(name).is_some()),
             Operation::Expire(name, after) => self.expire(name, *after),
@@ -143,16 +227,15 @@ impl Pair {
                 let now = self.now;
                 let due = model.values().filter(|(_, deadline)| *deadline <= now).count();
                 if due == model.len() && due > 0 {
-                    assert!(hash.all_due(now));
+                    assert!(hash.hash().all_due(now));
                 }
                 hash.expire(now, *budget);
                 model.retain(|_, (_, deadline)| *deadline > now);
             }
             Operation::Clone => {
                 let clone = hash.clone();
-                clone.check_invariants();
                 let before = std::mem::replace(hash, clone);
-                assert_eq!(fields(&before), fields(hash));
+                assert_eq!(fields(before.view()), fields(hash.view()));
             }
         }
     }
@@ -167,7 +250,7 @@ proptest! {
             Limits { entries: 10_000, value_bytes: 100_000 },
         ]),
     ) {
-        let mut pair = Pair { hash: Hash::new(), model: Model::new(), now: 0, limits };
+        let mut pair = Pair { hash: Stored::new(), model: Model::new(), now: 0, limits };
         for operation in &operations {
             pair.apply(operation);
         }
@@ -175,17 +258,20 @@ proptest! {
         let Pair { mut hash, model, now, .. } = pair;
         hash.expire(now, usize::MAX);
         assert_same(&hash, &model);
-        prop_assert_eq!(hash.len(), model.len());
+        prop_assert_eq!(hash.view().len(), model.len());
+        let encoding = hash.view().encoding();
+        prop_assert!(encoding == Encoding::HashTable || model.len() <= limits.entries);
         let first = model.values().map(|(_, deadline)| *deadline).min().unwrap_or(NEVER);
-        prop_assert_eq!(hash.first_deadline(), first);
-        prop_assert_eq!(hash.all_due(now), false);
-        if hash.encoding() != Encoding::HashTable {
-            prop_assert!(hash.len() <= limits.entries);
+        if let Stored::Hash(hash) = &hash {
+            prop_assert_eq!((hash.first_deadline(), hash.all_due(now)), (first, false));
+        } else {
+            prop_assert_eq!(first, NEVER);
         }
         for name in model.keys() {
             prop_assert!(hash.remove(name));
         }
-        prop_assert!(hash.is_empty());
+        prop_assert!(hash.view().is_empty());
+        let hash = hash.hash();
         while hash.free_some(10) > 0 {}
         prop_assert_eq!(hash.heap_bytes(), 0);
     }
@@ -194,12 +280,12 @@ proptest! {
 #[test]
 fn it_becomes_large_at_its_limits() {
     let encoding = |fields: usize, name: usize, value: usize| {
-        let mut hash = Hash::new();
+        let mut hash = Stored::new();
         for number in 0..fields {
             hash.set(format!("{number:0name$}").as_bytes(), &vec![b'v'; value], SMALL);
         }
-        assert_eq!(hash.len(), fields);
-        hash.encoding()
+        assert_eq!(hash.view().len(), fields);
+        hash.view().encoding()
     };
     assert_eq!(encoding(128, 4, 64), Encoding::Listpack);
     assert_eq!(encoding(129, 4, 4), Encoding::HashTable);
@@ -211,19 +297,19 @@ fn it_becomes_large_at_its_limits() {
 /// Another value for a field that is there makes a hash large, too, and leaves it one field.
 #[test]
 fn a_longer_value_makes_it_large() {
-    let mut hash = Hash::new();
+    let mut hash = Stored::new();
     assert!(hash.set(b"f", b"short", SMALL));
     assert!(!hash.set(b"f", &[b'l'; 65], SMALL));
-    assert_eq!((hash.len(), hash.encoding()), (1, Encoding::HashTable));
+    assert_eq!((hash.view().len(), hash.view().encoding()), (1, Encoding::HashTable));
     assert!(!hash.set(b"f", b"short", SMALL));
-    assert_eq!(hash.get(b"f"), Some(Item::Bytes(b"short")));
-    hash.check_invariants();
+    assert_eq!(hash.view().get(b"f"), Some(Item::Bytes(b"short")));
+    hash.hash().check_invariants();
 }
 
 #[test]
 fn fields_are_drawn_with_the_same_chance() {
     for (limits, length) in [(SMALL, 50usize), (ALWAYS_LARGE, 50), (ALWAYS_LARGE, 3_000)] {
-        let mut hash = Hash::new();
+        let mut hash = Stored::new();
         for number in 0..length {
             hash.set(format!("f{number}").as_bytes(), number.to_string().as_bytes(), limits);
         }
@@ -235,7 +321,7 @@ fn fields_are_drawn_with_the_same_chance() {
         let (mut counts, mut ids) = (vec![0u32; length], BTreeSet::new());
         let expected = 200.0;
         for _ in 0..length * expected as usize {
-            let field = hash.draw(&mut below).unwrap();
+            let field = hash.view().draw(&mut below).unwrap();
             let (name, value) = field.pair();
             let number: usize = String::from_utf8(value.to_vec()).unwrap().parse().unwrap();
             assert_eq!(name.to_vec(), format!("f{number}").into_bytes());
@@ -247,19 +333,20 @@ fn fields_are_drawn_with_the_same_chance() {
         let allowed = 6.0 * f64::sqrt(expected);
         assert!(counts.iter().all(|&count| (f64::from(count) - expected).abs() < allowed), "{counts:?}");
     }
-    assert!(Hash::new().draw(&mut |_| 0).is_none());
+    assert!(Stored::new().view().draw(&mut |_| 0).is_none());
 }
 
 #[test]
 fn a_large_hash_is_freed_in_steps() {
-    let mut hash = Hash::new();
+    let mut hash = Stored::new();
     for number in 0..50_000u32 {
         hash.set(&number.to_le_bytes(), b"value", ALWAYS_LARGE);
     }
     for number in 0..10_000u32 {
         hash.set_deadline(&number.to_le_bytes(), i64::from(number % 100));
     }
-    hash.check_invariants();
+    hash.hash().check_invariants();
+    let hash = hash.hash();
     let full = hash.heap_bytes();
     let mut steps = 0;
     while hash.free_some(1_000) > 0 {
@@ -273,32 +360,34 @@ fn a_large_hash_is_freed_in_steps() {
 /// Fields that are due and not removed yet are missing, and can be set anew.
 #[test]
 fn what_is_due_is_missing_before_it_is_removed() {
-    let mut hash = Hash::new();
+    let mut hash = Stored::new();
     for number in 0..100 {
         let name = format!("f{number}").into_bytes();
         hash.set(&name, b"v", ALWAYS_LARGE);
         hash.set_deadline(&name, 1_000 + i64::from(number < 50));
     }
-    assert!(!hash.all_due(1_000) && hash.all_due(1_001));
+    assert!(!hash.hash().all_due(1_000) && hash.hash().all_due(1_001));
     assert_eq!(hash.expire(999, 10), 0);
     assert_eq!(hash.expire(1_000, 10), 10);
-    assert_eq!((hash.len(), fields(&hash).len()), (90, 50));
+    assert_eq!((hash.view().len(), fields(hash.view()).len()), (90, 50));
     for number in 50..100 {
         let name = format!("f{number}").into_bytes();
-        assert!(hash.get(&name).is_none() && hash.deadline(&name).is_none() && !hash.remove(&name));
+        assert!(
+            hash.view().get(&name).is_none() && hash.view().deadline(&name).is_none() && !hash.remove(&name)
+        );
         assert!(hash.set(&name, b"w", ALWAYS_LARGE), "it is a new field");
-        assert_eq!(hash.deadline(&name), Some(NEVER));
+        assert_eq!(hash.view().deadline(&name), Some(NEVER));
     }
-    hash.check_invariants();
-    assert_eq!((hash.len(), hash.expire(1_000, usize::MAX)), (100, 0));
+    hash.hash().check_invariants();
+    assert_eq!((hash.view().len(), hash.expire(1_000, usize::MAX)), (100, 0));
     assert_eq!(hash.expire(2_000, usize::MAX), 50);
-    assert_eq!((hash.len(), hash.first_deadline()), (50, NEVER));
+    assert_eq!((hash.view().len(), hash.hash().first_deadline()), (50, NEVER));
 }
 
 /// A hash whose fields never had a deadline takes no byte more for it.
 #[test]
 fn a_plain_hash_does_not_pay_for_deadlines() {
-    let (mut plain, mut timed) = (Hash::new(), Hash::new());
+    let (mut plain, mut timed) = (Stored::new(), Stored::new());
     for number in 0..1_000u32 {
         for hash in [&mut plain, &mut timed] {
             hash.set(&number.to_le_bytes(), b"some value", ALWAYS_LARGE);
@@ -306,5 +395,25 @@ fn a_plain_hash_does_not_pay_for_deadlines() {
         timed.set_deadline(&number.to_le_bytes(), 1_000);
         timed.set_deadline(&number.to_le_bytes(), NEVER);
     }
-    assert!(timed.heap_bytes() - plain.heap_bytes() <= 100, "the order is empty again, its box is left");
+    assert!(
+        timed.hash().heap_bytes() - plain.hash().heap_bytes() <= 100,
+        "the order is empty again, its box is left"
+    );
+}
+
+/// From elements to a block of their own, where that is all that changes.
+#[test]
+fn elements_go_on_in_a_block() {
+    let mut hash = Stored::new();
+    let mut model = Model::new();
+    for number in 0..100 {
+        let (name, value) = (format!("field:{number}").into_bytes(), format!("value {number}").into_bytes());
+        hash.set(&name, &value, SMALL);
+        model.insert(name, (value, NEVER));
+        let Stored::Elements(bytes) = &hash else { break };
+        assert!(bytes.len() <= ELEMENTS_BYTES_MAX);
+    }
+    assert!((20..30).contains(&model.len()), "{}", model.len());
+    assert_eq!(hash.view().encoding(), Encoding::Listpack);
+    assert_same(&hash, &model);
 }
