@@ -16,8 +16,8 @@ use crate::keyspace::{Encoding, EntryRef, Expiry, Key, Keyspace, Kind, StringRef
 use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
-use crate::types::Object;
 use crate::types::packed::Item;
+use crate::types::{NEVER, Object};
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, Run::Gather { check, part, merge })
     .group(Group::Server)
@@ -469,6 +469,9 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
             let mut element = Sum::default();
             mix(&mut element, &name.to_vec());
             mix(&mut element, &value.to_vec());
+            if hash.deadline(&name.to_vec()).is_some_and(|deadline| deadline != NEVER) {
+                add(&mut element, b"!!hexpire!!");
+            }
             add(digest, &element);
         });
     }

@@ -30,6 +30,8 @@ mod tests;
 mod tests_of_expiry;
 #[cfg(test)]
 mod tests_of_collections;
+#[cfg(test)]
+mod tests_of_hashes;
 mod upkeep;
 
 pub use collection_mut::CollectionMut;

@@ -11,6 +11,7 @@ pub struct Edited<'h> {
     changed: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one of them lives on the stack, for as long as a command")]
 enum State<'h> {
     Elements(Elements),
     /// It has outgrown its elements.
