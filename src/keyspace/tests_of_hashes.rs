@@ -7,6 +7,9 @@ use super::*;
 use crate::types::hash::{Deadline, Limits};
 use crate::types::{Encoding, NEVER};
 
+/// Values and deadlines by names.
+type Fields = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
+
 const LIMITS: Limits = Limits { entries: 40, value_bytes: 64 };
 
 fn set_field(keyspace: &mut Keyspace, key: &[u8], name: &[u8], value: &[u8], deadline: Deadline) -> bool {
@@ -17,7 +20,7 @@ fn set_field(keyspace: &mut Keyspace, key: &[u8], name: &[u8], value: &[u8], dea
     set.is_ok()
 }
 
-fn fields(keyspace: &mut Keyspace, key: &[u8]) -> Option<BTreeMap<Vec<u8>, (Vec<u8>, i64)>> {
+fn fields(keyspace: &mut Keyspace, key: &[u8]) -> Option<Fields> {
     let key = keyspace.key(key);
     let mut fields = BTreeMap::new();
     let hash = keyspace.database(0).find_whole_hash(&key).ok()??;
@@ -52,7 +55,7 @@ fn a_small_hash_takes_no_memory_beside_its_entry() {
 #[derive(Clone, Debug, PartialEq)]
 enum Model {
     String,
-    Hash { fields: BTreeMap<Vec<u8>, (Vec<u8>, i64)>, expiry: i64 },
+    Hash { fields: Fields, expiry: i64 },
 }
 
 impl Model {
