@@ -20,7 +20,8 @@
 
 mod item;
 
-pub use item::{Encoded, Item, Wanted};
+pub(in crate::types) use item::Encoded;
+pub use item::{Item, Wanted};
 
 use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, decode, shared_length};
 
