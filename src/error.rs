@@ -45,6 +45,26 @@ pub enum CommandError {
     SameObject,
     /// A value or offset that is not an integer or lies out of its range.
     NotIntegerOrOutOfRange,
+    /// A time of a field that is below zero.
+    NegativeFieldExpire,
+    /// FIELDS is not where it has to be.
+    FieldsMissing,
+    /// The number behind FIELDS, of HEXPIRE and its kin.
+    NumfieldsNotPositive,
+    /// The number behind FIELDS, of the other commands.
+    FieldCountNotPositive,
+    /// The number behind FIELDS, of HSETEX.
+    InvalidFieldCount,
+    /// The number behind FIELDS is not that of the fields.
+    NumfieldsMismatch,
+    /// HSETEX with an expiry option at the end.
+    MissingExpire,
+    /// HSETEX with FNX and FXX.
+    FnxAndFxx,
+    /// HSETEX with two of the options that say what becomes of deadlines.
+    SeveralFieldExpiries,
+    /// HSETEX with another word than its options.
+    UnknownArgument(String),
     /// A value that must be positive is not.
     OutOfRangePositive,
     /// An expiry of zero, below zero or beyond the clock's range; names the command.
@@ -125,6 +145,18 @@ impl CommandError {
             NoSuchKey => "ERR no such key",
             DatabaseOutOfRange => "ERR DB index is out of range",
             SameObject => "ERR source and destination objects are the same",
+            NegativeFieldExpire => "ERR invalid expire time, must be >= 0",
+            FieldsMissing => "ERR Mandatory argument FIELDS is missing or not at the right position",
+            NumfieldsNotPositive => "ERR Parameter `numFields` should be greater than 0",
+            FieldCountNotPositive => "ERR Number of fields must be a positive integer",
+            InvalidFieldCount => "ERR invalid number of fields",
+            NumfieldsMismatch => "ERR The `numfields` parameter must match the number of arguments",
+            MissingExpire => "ERR missing expire time",
+            FnxAndFxx => "ERR Only one of FXX or FNX arguments can be specified",
+            SeveralFieldExpiries => {
+                "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified"
+            }
+            UnknownArgument(word) => return Cow::Owned(format!("ERR unknown argument: {word}")),
             OutOfRangePositive => "ERR value is out of range, must be positive",
             StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
             InvalidCursor => "ERR invalid cursor",

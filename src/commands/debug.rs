@@ -16,8 +16,8 @@ use crate::keyspace::{Encoding, EntryRef, Expiry, Key, Keyspace, Kind, StringRef
 use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
-use crate::types::Object;
 use crate::types::packed::Item;
+use crate::types::{NEVER, Object};
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, Run::Gather { check, part, merge })
     .group(Group::Server)
@@ -361,12 +361,11 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
                 .map(|(member, _)| serialized_string_bytes(StringRef::Bytes(member)) + size_of::<f64>());
             length_bytes(set.len()) + members.sum::<usize>()
         }
-        (None, Some(Object::Hash(hash))) => {
+        (None, Some(Object::Hash(_)) | None) => entry.hash().map_or(0, |hash| {
             let mut bytes = length_bytes(hash.len());
             hash.for_each(|name, value| bytes += serialized_item_bytes(name) + serialized_item_bytes(value));
             bytes
-        }
-        (None, None) => 0,
+        }),
     }
 }
 
@@ -463,13 +462,18 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
             mix(&mut element, digest_text(score).as_bytes());
             add(digest, &element);
         }),
-        Some(Object::Hash(hash)) => hash.for_each(|name, value| {
+        Some(Object::Hash(_)) | None => {}
+    }
+    if let Some(hash) = entry.hash() {
+        hash.for_each(|name, value| {
             let mut element = Sum::default();
             mix(&mut element, &name.to_vec());
             mix(&mut element, &value.to_vec());
+            if hash.deadline(&name.to_vec()).is_some_and(|deadline| deadline != NEVER) {
+                add(&mut element, b"!!hexpire!!");
+            }
             add(digest, &element);
-        }),
-        None => {}
+        });
     }
     if entry.expiry().is_some() {
         add(digest, b"!!expire!!");

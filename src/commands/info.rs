@@ -301,6 +301,7 @@ fn stats(page: &mut Page, overview: &Overview<'_>) {
     page.field("rejected_connections", metrics.connections_rejected);
     page.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
     page.field("expired_keys", stats.expired_keys);
+    page.field("expired_subkeys", stats.expired_fields);
     // Keys expire at their time, without samples and without a limit.
     page.field("expired_stale_perc", "0.00");
     page.field("expired_time_cap_reached_count", 0);

@@ -1,4 +1,5 @@
 //! Work on values that are not strings: one look-up, then the structure itself, read or changed in place.
+//! Hashes, which may be less than a structure, have operations of their own (`hash_edit.rs`).
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -8,13 +9,14 @@ use super::database::{BURY_PARTS_MIN, Change, Database, Grave, Key};
 use super::entry::Payload;
 use super::table::Place;
 use crate::error::CommandError;
-use crate::types::Collection;
+use crate::types::{Collection, Kind};
 
 impl Database {
     /// A look-up by a command that reads a collection: as [`Database::find_read`], and an error if the key
     /// holds another type.
     #[inline]
     pub fn find<T: Collection>(&mut self, key: &Key) -> Result<Option<&T>, CommandError> {
+        debug_assert!(T::KIND != Kind::Hash, "hashes have operations of their own");
         match self.find_read(key) {
             Some(entry) => entry.collection().map(Some).ok_or(CommandError::WrongType),
             None => Ok(None),
@@ -72,6 +74,7 @@ pub struct CollectionMut<'a, T: Collection> {
 
 impl<'a, T: Collection> CollectionMut<'a, T> {
     fn new(database: &'a mut Database, key: &Key, place: Place) -> Result<Self, CommandError> {
+        debug_assert!(T::KIND != Kind::Hash, "hashes have operations of their own");
         let object = place.entry().object().filter(|object| T::of(object).is_some());
         let bytes_before = object.ok_or(CommandError::WrongType)?.memory_bytes();
         let Key { hash, slot, .. } = *key;

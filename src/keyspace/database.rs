@@ -14,6 +14,7 @@ use super::entry::{
 };
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
+use super::field_expiry::FIELDS_PER_STEP;
 use super::observers::Observers;
 use super::string_mut::StringMut;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
@@ -84,8 +85,13 @@ pub struct Moved {
 #[derive(Clone, Debug)]
 enum MovedValue {
     Int(i64),
-    Bytes { bytes: Vec<u8>, raw: bool },
+    Bytes {
+        bytes: Vec<u8>,
+        raw: bool,
+    },
     Object(Box<Object>),
+    /// The elements of a hash.
+    Hash(Vec<u8>),
 }
 
 impl MovedValue {
@@ -95,10 +101,14 @@ impl MovedValue {
             Payload::Inline(bytes) => MovedValue::Bytes { bytes: bytes.to_vec(), raw },
             Payload::Heap(bytes) => MovedValue::Bytes { bytes, raw },
             Payload::Object(object) => MovedValue::Object(object),
+            Payload::Hash(elements) => MovedValue::Hash(elements.to_vec()),
         }
     }
 
     fn copy_of(entry: EntryPointer) -> MovedValue {
+        if let Some(elements) = entry.elements() {
+            return MovedValue::Hash(elements.to_vec());
+        }
         match (entry.object(), entry.string()) {
             (Some(object), _) => MovedValue::Object(Box::new(object.clone())),
             (None, Some(StringRef::Int(number))) => MovedValue::Int(number),
@@ -168,6 +178,9 @@ pub struct Database {
     pub(super) expiring_keys: usize,
     /// Which keys expire when; none as long as no key had a deadline.
     pub(super) wheel: Option<Box<Wheel>>,
+    pub(super) expiring_hashes: usize,
+    /// Which hashes have fields that expire when; none as long as there are no such hashes.
+    pub(super) field_wheel: Option<Box<Wheel>>,
     /// Bytes of all tables in `tables`.
     table_bytes: usize,
     /// Bytes of all entries and their heap blocks, those of dying tables included.
@@ -192,6 +205,8 @@ impl Database {
             keys: 0,
             expiring_keys: 0,
             wheel: None,
+            expiring_hashes: 0,
+            field_wheel: None,
             table_bytes: 0,
             entry_bytes: 0,
             graveyard: VecDeque::new(),
@@ -264,8 +279,8 @@ impl Database {
                 Grave::Object(object) => object.memory_bytes(),
             })
             .sum();
-        let wheel = self.wheel.as_ref().map_or(0, |wheel| wheel.memory_bytes());
-        self.table_bytes + self.entry_bytes + wheel + buried
+        let wheels = self.wheel.iter().chain(&self.field_wheel).map(|wheel| wheel.memory_bytes());
+        self.table_bytes + self.entry_bytes + wheels.sum::<usize>() + buried
     }
 
     #[inline]
@@ -292,6 +307,9 @@ impl Database {
         if place.entry().expired(self.context.now_unix_ms) {
             self.expire(key.hash, key.slot, place);
             return None;
+        }
+        if place.entry().fields_expire() {
+            self.expire_fields(key.hash, key.slot, place.entry(), FIELDS_PER_STEP);
         }
         Some(place)
     }
@@ -419,6 +437,7 @@ impl Database {
             entry.set_generation(wheel.generation());
         }
         self.entry_bytes += entry.memory_bytes();
+        self.settle_fields(key.hash, key.slot, entry);
         self.keys += 1;
         self.expiring_keys += usize::from(deadline.is_some());
         if self.tables.is_empty() {
@@ -468,6 +487,7 @@ impl Database {
         let entry = unsafe { entry.replace(deadline, payload) };
         place.set_entry(entry);
         self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+        self.settle_fields(key.hash, key.slot, entry);
     }
 
     /// Registers a deadline with the wheel. The entry must get the wheel's generation.
@@ -555,6 +575,7 @@ impl Database {
     /// Moves a value that takes long to free from an entry that is about to go to the graveyard.
     #[inline]
     fn bury_heap(&mut self, entry: EntryPointer, bury_bytes_min: usize) {
+        self.forget_fields(entry);
         let bytes = entry.heap_bytes();
         if bytes == 0 {
             return;
@@ -567,7 +588,7 @@ impl Database {
         match entry.take_payload() {
             Payload::Heap(value) => self.graveyard.push_back(Grave::Value(value)),
             Payload::Object(object) => self.graveyard.push_back(Grave::Object(object)),
-            Payload::Int(_) | Payload::Inline(_) => {}
+            Payload::Int(_) | Payload::Inline(_) | Payload::Hash(_) => {}
         }
     }
 
@@ -606,6 +627,7 @@ impl Database {
             }
             MovedValue::Bytes { bytes, raw } => self.create(key, Payload::Heap(bytes), expiry, raw),
             MovedValue::Object(object) => self.create(key, Payload::Object(object), expiry, false),
+            MovedValue::Hash(elements) => self.create(key, Payload::Hash(&elements), expiry, false),
         };
         self.changed(key, Change::Written);
     }
@@ -780,17 +802,18 @@ impl Database {
     /// Verifies what holds between calls.
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {
-        let (mut keys, mut expiring, mut entry_bytes, mut table_bytes) = (0, 0, 0, 0);
+        let (mut keys, mut expiring, mut hashes, mut entry_bytes, mut table_bytes) = (0, 0, 0, 0, 0);
         for table in &self.tables {
             table.check_invariants(&self.hasher);
             table_bytes += table.memory_bytes();
             table.for_each(|entry| {
                 keys += 1;
                 expiring += usize::from(entry.expires());
+                hashes += usize::from(entry.fields_expire());
                 entry_bytes += entry.memory_bytes();
             });
         }
-        assert_eq!((keys, expiring), (self.keys, self.expiring_keys));
+        assert_eq!((keys, expiring, hashes), (self.keys, self.expiring_keys, self.expiring_hashes));
         assert_eq!(table_bytes, self.table_bytes);
         let dying = self.graveyard.iter().any(|grave| matches!(grave, Grave::Table(_)));
         assert!(entry_bytes == self.entry_bytes || dying && entry_bytes < self.entry_bytes);
@@ -805,7 +828,9 @@ impl Database {
             }
         }
         self.graveyard.extend(self.wheel.take().map(Grave::Wheel));
+        self.graveyard.extend(self.field_wheel.take().map(Grave::Wheel));
         self.keys = 0;
+        self.expiring_hashes = 0;
         self.expiring_keys = 0;
         self.table_bytes = 0;
     }

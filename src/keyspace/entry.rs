@@ -11,7 +11,7 @@
 //!  | key length, u32               |                                only if `key length` is 255
 //!  +-------------------------------+
 //!  | key bytes ...   | payload: i64 | value bytes | (pointer, length, capacity) of a heap string
-//!  |                 |          | pointer to an object (a list and the like)
+//!  |                 |          | pointer to an object (a list and the like) | elements of a small hash
 //!  +-----------------+---------------------------------------------
 //! ```
 //!
@@ -27,6 +27,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
+use crate::types::hash::{ELEMENTS_BYTES_MAX, View};
 use crate::types::{Collection, Encoding, Kind, Object};
 
 /// The longest value that is kept inside its entry. Larger ones have a heap block of their own, which can
@@ -125,6 +126,8 @@ pub(super) enum Payload<'a> {
     Inline(&'a [u8]),
     Heap(Vec<u8>),
     Object(Box<Object>),
+    /// A hash that is nothing but its elements, up to [`ELEMENTS_BYTES_MAX`].
+    Hash(&'a [u8]),
 }
 
 impl<'a> Payload<'a> {
@@ -145,6 +148,7 @@ impl<'a> Payload<'a> {
             Payload::Inline(_) => Form::Inline,
             Payload::Heap(_) => Form::Heap,
             Payload::Object(_) => Form::Object,
+            Payload::Hash(_) => Form::Hash,
         }
     }
 
@@ -156,6 +160,7 @@ impl<'a> Payload<'a> {
             Payload::Inline(bytes) => bytes.len(),
             Payload::Heap(_) => HEAP_BYTES,
             Payload::Object(_) => OBJECT_BYTES,
+            Payload::Hash(elements) => elements.len(),
         }
     }
 }
@@ -175,13 +180,18 @@ enum Form {
     Inline = 1,
     Heap = 2,
     Object = 3,
+    Hash = 4,
 }
+
+const _: () = assert!(INLINE_VALUE_BYTES_MAX <= u16::MAX as usize && ELEMENTS_BYTES_MAX <= u16::MAX as usize);
 
 const FLAG_EXPIRES: u8 = 1 << 0;
 /// The string was modified in place, so OBJECT ENCODING calls it raw whatever its length.
 const FLAG_RAW: u8 = 1 << 1;
 /// The sweep of the wheel in which the entry was last recorded; see `expiry`.
 const FLAG_GENERATION: u8 = 1 << 2;
+/// The value is a hash with fields that expire.
+const FLAG_FIELDS_EXPIRE: u8 = 1 << 3;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -193,7 +203,7 @@ struct Header {
     counter: u8,
     /// LFU: minutes of the last decay. LRU: the high half of the clock.
     minutes: u16,
-    /// Length of an inline value; 0 for the other forms.
+    /// Length of an inline value or of the elements of a hash; 0 for the other forms.
     value_length: u16,
 }
 
@@ -398,7 +408,7 @@ impl EntryPointer {
     fn payload_length(self) -> usize {
         match self.header().form {
             Form::Int => INTEGER_BYTES,
-            Form::Inline => self.header().value_length as usize,
+            Form::Inline | Form::Hash => self.header().value_length as usize,
             Form::Heap => HEAP_BYTES,
             Form::Object => OBJECT_BYTES,
         }
@@ -418,14 +428,18 @@ impl EntryPointer {
     #[inline]
     pub(super) fn heap_bytes(self) -> usize {
         match self.header().form {
-            Form::Int | Form::Inline => 0,
+            Form::Int | Form::Inline | Form::Hash => 0,
             Form::Heap => self.heap().capacity,
             Form::Object => self.object().map_or(0, Object::memory_bytes),
         }
     }
 
     pub(super) fn kind(self) -> Kind {
-        self.object().map_or(Kind::String, Object::kind)
+        match self.object() {
+            Some(object) => object.kind(),
+            None if self.header().form == Form::Hash => Kind::Hash,
+            None => Kind::String,
+        }
     }
 
     pub(super) fn encoding(self) -> Encoding {
@@ -437,6 +451,7 @@ impl EntryPointer {
         match header.form {
             Form::Int => Encoding::Int,
             Form::Inline if header.flags & FLAG_RAW == 0 && short => Encoding::EmbeddedString,
+            Form::Hash => Encoding::Listpack,
             _ => Encoding::Raw,
         }
     }
@@ -457,8 +472,31 @@ impl EntryPointer {
                 // SAFETY: the parts of a live Vec.
                 StringRef::Bytes(unsafe { std::slice::from_raw_parts(heap.pointer, heap.length) })
             }
-            Form::Object => return None,
+            Form::Object | Form::Hash => return None,
         })
+    }
+
+    /// The elements of a hash that is nothing else.
+    #[inline]
+    pub(super) fn elements<'a>(self) -> Option<&'a [u8]> {
+        let header = self.header();
+        let place = self.at(self.payload_offset());
+        (header.form == Form::Hash).then(|| {
+            // SAFETY: the form says that `value_length` bytes lie there; callers bound the lifetime.
+            unsafe { std::slice::from_raw_parts(place, header.value_length as usize) }
+        })
+    }
+
+    /// The value if it is a hash.
+    #[inline]
+    pub(super) fn hash<'a>(self) -> Option<View<'a>> {
+        match self.elements() {
+            Some(elements) => Some(View::of_elements(elements)),
+            None => match self.object() {
+                Some(Object::Hash(hash)) => Some(hash.view()),
+                _ => None,
+            },
+        }
     }
 
     fn object_pointer(self) -> *mut Object {
@@ -487,7 +525,7 @@ impl EntryPointer {
             Form::Int => return None,
             Form::Inline => (self.at(self.payload_offset()), self.header().value_length as usize),
             Form::Heap => (self.heap().pointer, self.heap().length),
-            Form::Object => return None,
+            Form::Object | Form::Hash => return None,
         };
         // SAFETY: as in `string`; callers hold the database exclusively while they use the slice.
         Some(unsafe { std::slice::from_raw_parts_mut(pointer, length) })
@@ -501,7 +539,7 @@ impl EntryPointer {
 
     fn drop_heap(self) {
         match self.header().form {
-            Form::Int | Form::Inline => {}
+            Form::Int | Form::Inline | Form::Hash => {}
             // SAFETY: the payload is overwritten or its entry freed next, so this is the one owner.
             Form::Heap => drop(unsafe { self.heap().into_vec() }),
             // SAFETY: the same.
@@ -513,14 +551,19 @@ impl EntryPointer {
     #[inline]
     fn write_payload(self, payload: Payload<'_>) {
         debug_assert!(!matches!(payload, Payload::Inline(bytes) if bytes.len() > INLINE_VALUE_BYTES_MAX));
-        let value_length = if let Payload::Inline(bytes) = &payload { bytes.len() as u16 } else { 0 };
+        let value_length = match &payload {
+            Payload::Inline(bytes) | Payload::Hash(bytes) => bytes.len() as u16,
+            Payload::Int(_) | Payload::Heap(_) | Payload::Object(_) => 0,
+        };
         self.set_header(Header { form: payload.form(), value_length, ..self.header() });
         let place = self.at(self.payload_offset());
         // SAFETY: the callers made sure that the block has room for this payload.
         unsafe {
             match payload {
                 Payload::Int(number) => place.cast::<i64>().write_unaligned(number),
-                Payload::Inline(bytes) => place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()),
+                Payload::Inline(bytes) | Payload::Hash(bytes) => {
+                    place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                }
                 Payload::Heap(bytes) => place.cast::<HeapString>().write_unaligned(HeapString::of(bytes)),
                 Payload::Object(object) => {
                     place.cast::<*mut Object>().write_unaligned(Box::into_raw(object));
@@ -537,11 +580,11 @@ impl EntryPointer {
             Form::Heap => (Payload::Heap(unsafe { self.heap().into_vec() }), HEAP_BYTES),
             // SAFETY: the same, for the box.
             Form::Object => (Payload::Object(unsafe { Box::from_raw(self.object_pointer()) }), OBJECT_BYTES),
-            Form::Int | Form::Inline => {
-                return match self.string() {
-                    Some(StringRef::Int(number)) => Payload::Int(number),
-                    Some(StringRef::Bytes(bytes)) => Payload::Inline(bytes),
-                    None => Payload::Inline(&[]),
+            Form::Int | Form::Inline | Form::Hash => {
+                return match (self.string(), self.elements()) {
+                    (Some(StringRef::Int(number)), _) => Payload::Int(number),
+                    (Some(StringRef::Bytes(bytes)), _) => Payload::Inline(bytes),
+                    (None, elements) => Payload::Hash(elements.unwrap_or_default()),
                 };
             }
         };
@@ -596,12 +639,13 @@ impl EntryPointer {
         let fixed = self.payload_offset();
         let former = match header.form {
             Form::Int => INTEGER_BYTES,
-            Form::Inline => header.value_length as usize,
+            Form::Inline | Form::Hash => header.value_length as usize,
             Form::Heap | Form::Object => return false,
         };
         let payload = match *payload {
             Payload::Int(number) => Payload::Int(number),
             Payload::Inline(bytes) => Payload::Inline(bytes),
+            Payload::Hash(elements) => Payload::Hash(elements),
             Payload::Heap(_) | Payload::Object(_) => return false,
         };
         let length = payload.len();
@@ -710,10 +754,26 @@ impl EntryPointer {
         }
     }
 
-    /// Whether the deadline has come.
+    /// Whether the deadline has come, or those of all fields of a hash.
     #[inline]
     pub(super) fn expired(self, now_unix_ms: i64) -> bool {
         self.deadline().is_some_and(|deadline| deadline.at_unix_ms <= now_unix_ms)
+            || self.fields_expire() && self.all_fields_expired(now_unix_ms)
+    }
+
+    #[cold]
+    fn all_fields_expired(self, now_unix_ms: i64) -> bool {
+        matches!(self.object(), Some(Object::Hash(fields)) if fields.all_due(now_unix_ms))
+    }
+
+    /// Whether the value is a hash with fields that expire.
+    #[inline]
+    pub(super) fn fields_expire(self) -> bool {
+        self.header().flags & FLAG_FIELDS_EXPIRE != 0
+    }
+
+    pub(super) fn set_fields_expire(self, fields_expire: bool) {
+        self.set_flag(FLAG_FIELDS_EXPIRE, fields_expire);
     }
 
     #[inline]
@@ -788,7 +848,13 @@ impl<'a> EntryRef<'a> {
         self.pointer.object()
     }
 
-    /// The value if it is of this type.
+    /// The value if it is a hash.
+    #[inline]
+    pub fn hash(&self) -> Option<View<'a>> {
+        self.pointer.hash()
+    }
+
+    /// The value if it is of this type, which for hashes is not the whole answer: [`EntryRef::hash`].
     #[inline]
     pub fn collection<T: Collection>(&self) -> Option<&'a T> {
         T::of(self.pointer.object()?)

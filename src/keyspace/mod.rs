@@ -6,6 +6,7 @@
 //!        ├─ Table (or one per hash slot)  from hash and key to entry                (table.rs)
 //!        │   └─ entries                   key, value, deadline, access clock        (entry.rs)
 //!        ├─ Wheel                         which keys expire when                    (expiry.rs)
+//!        ├─ Wheel                         which hashes have fields that expire when (field_expiry.rs)
 //!        └─ graveyard                     what is to be freed in steps
 //! ```
 //!
@@ -17,6 +18,8 @@ mod database;
 mod entry;
 mod eviction;
 mod expiry;
+mod field_expiry;
+mod hash_edit;
 mod observers;
 pub mod slot;
 mod string_mut;
@@ -27,6 +30,8 @@ mod tests;
 mod tests_of_expiry;
 #[cfg(test)]
 mod tests_of_collections;
+#[cfg(test)]
+mod tests_of_hashes;
 mod upkeep;
 
 pub use collection_mut::CollectionMut;
@@ -71,6 +76,8 @@ pub struct Stats {
     pub hits: u64,
     pub misses: u64,
     pub expired_keys: u64,
+    /// Fields of hashes, but for those that went with the hash as a whole.
+    pub expired_fields: u64,
     pub evicted_keys: u64,
     /// Entries and values that were freed in steps.
     pub lazyfreed_objects: u64,
@@ -218,6 +225,7 @@ impl Keyspace {
             hits: sum.hits + stats.hits,
             misses: sum.misses + stats.misses,
             expired_keys: sum.expired_keys + stats.expired_keys,
+            expired_fields: sum.expired_fields + stats.expired_fields,
             evicted_keys: sum.evicted_keys + stats.evicted_keys,
             lazyfreed_objects: sum.lazyfreed_objects + stats.lazyfreed_objects,
         })

@@ -20,6 +20,7 @@ impl Database {
     /// One bounded slice of background work. Returns what is left of the budget.
     pub(super) fn step(&mut self, budget: Budget) -> Budget {
         let left = self.step_wheel(budget.0);
+        let left = self.step_field_wheel(left);
         Budget(self.step_graveyard(left))
     }
 

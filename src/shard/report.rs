@@ -102,6 +102,7 @@ impl Statistics {
         self.keyspace.hits += other.keyspace.hits;
         self.keyspace.misses += other.keyspace.misses;
         self.keyspace.expired_keys += other.keyspace.expired_keys;
+        self.keyspace.expired_fields += other.keyspace.expired_fields;
         self.keyspace.evicted_keys += other.keyspace.evicted_keys;
         self.keyspace.lazyfreed_objects += other.keyspace.lazyfreed_objects;
         self.databases.resize(self.databases.len().max(other.databases.len()), DatabaseStatistics::default());

@@ -17,6 +17,16 @@ pub use hash::Hash;
 pub use list::List;
 pub use sorted_set::SortedSet;
 
+/// Where a deadline would stand: there is none.
+pub const NEVER: i64 = i64::MAX;
+
+/// Under what a database has noted when parts of a value expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    pub tick: u32,
+    pub generation: bool,
+}
+
 /// What decides how values are represented, as the configuration says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -66,6 +76,7 @@ pub enum Encoding {
     EmbeddedString,
     Raw,
     Listpack,
+    ListpackEx,
     Quicklist,
     Skiplist,
     HashTable,
@@ -79,6 +90,7 @@ impl Encoding {
             Encoding::EmbeddedString => "embstr",
             Encoding::Raw => "raw",
             Encoding::Listpack => "listpack",
+            Encoding::ListpackEx => "listpackex",
             Encoding::Quicklist => "quicklist",
             Encoding::Skiplist => "skiplist",
             Encoding::HashTable => "hashtable",

@@ -247,6 +247,29 @@ def test_hash_fields(r):
     fails(redis.ResponseError, "hash value is not a float", r.hincrbyfloat, "h", "text")
 
 
+def test_hash_fields_expire(r):
+    r.hset("h", mapping={"a": 1, "b": 2, "c": 3})
+    assert r.hexpire("h", 100, "a", "none") == [1, -2] and r.hpexpire("h", 200_000, "b") == [1]
+    assert r.httl("h", "a", "b", "c", "none") == [100, 200, -1, -2]
+    assert 99_000 < r.hpttl("h", "a")[0] <= 100_000
+    assert r.hexpire("h", 50, "a", nx=True) == [0] and r.hexpire("h", 50, "a", lt=True) == [1]
+    assert r.hexpireat("h", FAR, "a") == [1] and r.hexpiretime("h", "a", "c") == [FAR, -1]
+    assert r.hpexpireat("h", FAR * 1000 + 5, "a") == [1] and r.hpexpiretime("h", "a") == [FAR * 1000 + 5]
+    assert r.hpersist("h", "a", "c", "none") == [1, -1, -2]
+    assert r.hpexpire("h", 30, "a") == [1]
+    time.sleep(0.05)
+    assert r.hget("h", "a") is None and r.hgetall("h") == {"b": "2", "c": "3"}
+    assert r.hexpire("h", 0, "b", "c") == [2, 2] and r.exists("h") == 0
+
+
+def test_hash_get_and_set_with_expiry(r):
+    assert r.execute_command("HSETEX", "h", "EX", 100, "FIELDS", 2, "a", 1, "b", 2) == 1
+    assert r.httl("h", "a", "b") == [100, 100]
+    assert r.execute_command("HGETEX", "h", "PERSIST", "FIELDS", 2, "a", "none") == ["1", None]
+    assert r.httl("h", "a", "b") == [-1, 100]
+    assert r.execute_command("HGETDEL", "h", "FIELDS", 2, "a", "b") == ["1", "2"] and r.exists("h") == 0
+
+
 def test_hash_scan(r):
     fields = {f"field:{number}": str(number) for number in range(1000)}
     assert r.hset("large", mapping=fields) == 1000

@@ -3,8 +3,12 @@
 //! | file | |
 //! | --- | --- |
 //! | `write.rs` | HSET and its kin, HDEL, HINCRBY, HINCRBYFLOAT |
+//! | `expire.rs` | deadlines of fields: HEXPIRE and its kin, HTTL and its kin, HPERSIST |
+//! | `combined.rs` | HGETEX, HGETDEL, HSETEX |
 //! | `read.rs` | one field or the whole hash: HGET, HMGET, HGETALL, HRANDFIELD, HSCAN |
 
+mod combined;
+mod expire;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -18,6 +22,9 @@ const UPDATE_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RW | key_flag::UPDATE
 const COUNTED_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE)];
 const READ_FAST: u32 = flag::READONLY | flag::FAST;
 const GROW_FAST: u32 = flag::WRITE | flag::DENYOOM | flag::FAST;
+
+const FIELDS_COMPLEXITY: &str = "O(N), N being the number of fields that are named.";
+const FIELDS_SYNTAX: &str = "key FIELDS <numfields(integer) field [field ...]>";
 
 const fn hash(name: &'static str, arity: i16, function: DataFunction) -> Command {
     Command::new(name, arity, Run::OneShard(function)).group(Group::Hash).categories(category::HASH)
@@ -126,4 +133,70 @@ pub const COMMANDS: &[Command] = &[
             "O(1) for every call; O(N) until the cursor is 0 again, N being the number of fields.",
             "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
         ),
+    writer("hexpire", -6, expire::hexpire).since("7.4.0").docs(
+        "Sets the time to live of fields of a hash in seconds.",
+        FIELDS_COMPLEXITY,
+        "key seconds [NX | XX | GT | LT] FIELDS <numfields(integer) field [field ...]>",
+    ),
+    writer("hpexpire", -6, expire::hpexpire).since("7.4.0").docs(
+        "Sets the time to live of fields of a hash in milliseconds.",
+        FIELDS_COMPLEXITY,
+        "key milliseconds [NX | XX | GT | LT] FIELDS <numfields(integer) field [field ...]>",
+    ),
+    writer("hexpireat", -6, expire::hexpireat).since("7.4.0").docs(
+        "Sets when fields of a hash expire, as a unix time in seconds.",
+        FIELDS_COMPLEXITY,
+        "key unix-time-seconds [NX | XX | GT | LT] FIELDS <numfields(integer) field [field ...]>",
+    ),
+    writer("hpexpireat", -6, expire::hpexpireat).since("7.4.0").docs(
+        "Sets when fields of a hash expire, as a unix time in milliseconds.",
+        FIELDS_COMPLEXITY,
+        "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS <numfields(integer) field [field ...]>",
+    ),
+    writer("hpersist", -5, expire::hpersist).since("7.4.0").flags(flag::WRITE | flag::FAST).docs(
+        "Removes the expiry of fields of a hash.",
+        FIELDS_COMPLEXITY,
+        FIELDS_SYNTAX,
+    ),
+    reader("httl", -5, expire::httl).since("7.4.0").tips(&["nondeterministic_output"]).docs(
+        "Returns the time to live of fields of a hash in seconds.",
+        FIELDS_COMPLEXITY,
+        FIELDS_SYNTAX,
+    ),
+    reader("hpttl", -5, expire::hpttl).since("7.4.0").tips(&["nondeterministic_output"]).docs(
+        "Returns the time to live of fields of a hash in milliseconds.",
+        FIELDS_COMPLEXITY,
+        FIELDS_SYNTAX,
+    ),
+    reader("hexpiretime", -5, expire::hexpiretime).since("7.4.0").docs(
+        "Returns when fields of a hash expire, as a unix time in seconds.",
+        FIELDS_COMPLEXITY,
+        FIELDS_SYNTAX,
+    ),
+    reader("hpexpiretime", -5, expire::hpexpiretime).since("7.4.0").docs(
+        "Returns when fields of a hash expire, as a unix time in milliseconds.",
+        FIELDS_COMPLEXITY,
+        FIELDS_SYNTAX,
+    ),
+    writer("hgetex", -5, combined::hgetex)
+        .since("8.0.0")
+        .flags(flag::WRITE | flag::FAST)
+        .keys(COUNTED_KEY)
+        .docs(
+            "Returns the values of fields of a hash, and sets when they expire.",
+            FIELDS_COMPLEXITY,
+            "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] \
+             FIELDS <numfields(integer) field [field ...]>",
+        ),
+    writer("hgetdel", -5, combined::hgetdel)
+        .since("8.0.0")
+        .flags(flag::WRITE | flag::FAST)
+        .keys(&[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::DELETE)])
+        .docs("Returns the values of fields of a hash and removes them.", FIELDS_COMPLEXITY, FIELDS_SYNTAX),
+    writer("hsetex", -6, combined::hsetex).since("8.0.0").docs(
+        "Sets fields of a hash, and when they expire.",
+        "O(N), N being the number of fields that are set.",
+        "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
+         PXAT unix-time-milliseconds | KEEPTTL] FIELDS <numfields(integer) field value [field value ...]>",
+    ),
 ];

@@ -7,13 +7,13 @@ use super::super::random::{self, Random};
 use super::super::{Data, Target, scan};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply};
-use crate::types::Hash;
+use crate::types::hash::View;
 use crate::types::packed::Item;
 
 /// Fields that a call of HSCAN looks at.
 const SCAN_COUNT_DEFAULT: usize = 10;
 
-fn write_item_or_null(item: Option<Item<'_>>, reply: &mut Reply<'_>) {
+pub(super) fn write_item_or_null(item: Option<Item<'_>>, reply: &mut Reply<'_>) {
     match item {
         Some(item) => write_item(item, reply),
         None => reply.null(),
@@ -22,14 +22,14 @@ fn write_item_or_null(item: Option<Item<'_>>, reply: &mut Reply<'_>) {
 
 pub(super) fn hget(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_hash(&key)?;
     write_item_or_null(hash.and_then(|hash| hash.get(args.get(2))), reply);
     Ok(())
 }
 
 pub(super) fn hmget(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_hash(&key)?;
     reply.array(args.len() - 2);
     for index in 2..args.len() {
         write_item_or_null(hash.and_then(|hash| hash.get(args.get(index))), reply);
@@ -39,20 +39,20 @@ pub(super) fn hmget(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hexists(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let found = database.find::<Hash>(&key)?.is_some_and(|hash| hash.get(args.get(2)).is_some());
+    let found = database.find_hash(&key)?.is_some_and(|hash| hash.get(args.get(2)).is_some());
     reply.integer(found as i64);
     Ok(())
 }
 
 pub(super) fn hlen(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    reply.integer(database.find::<Hash>(&key)?.map_or(0, Hash::len) as i64);
+    reply.integer(database.find_whole_hash(&key)?.map_or(0, |hash| hash.len()) as i64);
     Ok(())
 }
 
 pub(super) fn hstrlen(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let hash = database.find::<Hash>(&key)?;
+    let hash = database.find_hash(&key)?;
     let length = hash.and_then(|hash| hash.get(args.get(2))).map_or(0, |value| value.len());
     reply.integer(length as i64);
     Ok(())
@@ -60,8 +60,8 @@ pub(super) fn hstrlen(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hkeys(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    let hash = database.find::<Hash>(&key)?;
-    reply.array(hash.map_or(0, Hash::len));
+    let hash = database.find_whole_hash(&key)?;
+    reply.array(hash.map_or(0, |hash| hash.len()));
     if let Some(hash) = hash {
         hash.for_each(|name, _| write_item(name, reply));
     }
@@ -70,8 +70,8 @@ pub(super) fn hkeys(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hvals(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    let hash = database.find::<Hash>(&key)?;
-    reply.array(hash.map_or(0, Hash::len));
+    let hash = database.find_whole_hash(&key)?;
+    reply.array(hash.map_or(0, |hash| hash.len()));
     if let Some(hash) = hash {
         hash.for_each(|_, value| write_item(value, reply));
     }
@@ -80,8 +80,8 @@ pub(super) fn hvals(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hgetall(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
-    let hash = database.find::<Hash>(&key)?;
-    reply.map(hash.map_or(0, Hash::len));
+    let hash = database.find_whole_hash(&key)?;
+    reply.map(hash.map_or(0, |hash| hash.len()));
     if let Some(hash) = hash {
         hash.for_each(|name, value| {
             write_item(name, reply);
@@ -96,7 +96,7 @@ pub(super) fn hrandfield(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, reply, .. } = data.first();
     let mut random = Random::new(database.random_bits());
     let mut below = |bound: usize| random.below(bound);
-    match (database.find::<Hash>(&key)?, request) {
+    match (database.find_whole_hash(&key)?, request) {
         (None, None) => reply.null(),
         (None, Some(_)) => reply.array(0),
         (Some(hash), None) => write_item_or_null(hash.draw(&mut below).map(|field| field.pair().0), reply),
@@ -133,7 +133,7 @@ impl Fields<'_, '_> {
 }
 
 fn write_random(
-    hash: &Hash,
+    hash: View<'_>,
     count: i64,
     below: &mut impl FnMut(usize) -> usize,
     fields: &mut Fields<'_, '_>,
@@ -207,7 +207,7 @@ impl ScanOptions {
 pub(super) fn hscan(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
     let cursor = scan::parse_cursor(args.get(2))?;
-    let Some(hash) = database.find::<Hash>(&key)? else {
+    let Some(hash) = database.find_hash(&key)? else {
         reply.array(2);
         reply.bulk(b"0");
         reply.array(0);

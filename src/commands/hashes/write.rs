@@ -3,7 +3,7 @@
 use super::super::{Data, Target};
 use crate::error::CommandError;
 use crate::resp::number::{IntegerText, parse_integer};
-use crate::types::Hash;
+use crate::types::hash::Deadline;
 use crate::types::long_double::LongDouble;
 use crate::types::packed::Item;
 
@@ -14,10 +14,10 @@ fn set_fields(data: &mut Data<'_>, name: &'static str) -> Result<usize, CommandE
     }
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, .. } = data.first();
-    let mut hash = database.edit_or_create(&key, Hash::new)?;
-    let hash = hash.change();
-    let fields = (2..args.len()).step_by(2);
-    Ok(fields.filter(|&index| hash.set(args.get(index), args.get(index + 1), limits)).count())
+    database.edit_or_create_hash(&key, |hash| {
+        let fields = (2..args.len()).step_by(2);
+        fields.filter(|&index| hash.set(args.get(index), args.get(index + 1), limits)).count()
+    })
 }
 
 pub(super) fn hset(data: &mut Data<'_>) -> Result<(), CommandError> {
@@ -35,27 +35,22 @@ pub(super) fn hmset(data: &mut Data<'_>) -> Result<(), CommandError> {
 pub(super) fn hsetnx(data: &mut Data<'_>) -> Result<(), CommandError> {
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, reply } = data.first();
-    let mut hash = database.edit_or_create(&key, Hash::new)?;
-    let added = hash.change_some(|hash| {
-        let mut added = 0;
-        hash.update(args.get(2), limits, |present| {
-            added = usize::from(present.is_none());
-            present.is_none().then(|| args.get(3))
+    let mut added = false;
+    database.edit_or_create_hash(&key, |hash| {
+        hash.update(args.get(2), limits, Deadline::Keep, |present| {
+            added = present.is_none();
+            added.then(|| args.get(3))
         });
-        added
-    });
+    })?;
     reply.integer(added as i64);
     Ok(())
 }
 
 pub(super) fn hdel(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let mut removed = 0;
-    if let Some(mut hash) = database.edit::<Hash>(&key)? {
-        removed =
-            hash.change_some(|hash| (2..args.len()).filter(|&index| hash.remove(args.get(index))).count());
-    }
-    reply.integer(removed as i64);
+    let removed = database
+        .edit_hash(&key, |hash| (2..args.len()).filter(|&index| hash.remove(args.get(index))).count())?;
+    reply.integer(removed.unwrap_or(0) as i64);
     Ok(())
 }
 
@@ -76,10 +71,9 @@ fn count<T: AsRef<[u8]>>(
 ) -> Result<(), CommandError> {
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, reply } = data.first();
-    let mut hash = database.edit_or_create(&key, Hash::new)?;
     let mut outcome = Ok(());
-    hash.change_some(|hash| {
-        hash.update(args.get(2), limits, |present| match sum(present) {
+    database.edit_or_create_hash(&key, |hash| {
+        hash.update(args.get(2), limits, Deadline::Keep, |present| match sum(present) {
             Ok(text) => {
                 answer(&text, reply);
                 Some(text)
@@ -89,8 +83,7 @@ fn count<T: AsRef<[u8]>>(
                 None
             }
         });
-        usize::from(outcome.is_ok())
-    });
+    })?;
     outcome
 }
 

@@ -121,7 +121,7 @@ impl<'a> Wanted<'a> {
 const HEADER_BYTES_MAX: usize = 9;
 
 /// An element on its way into a block.
-pub(super) struct Encoded<'a> {
+pub(in crate::types) struct Encoded<'a> {
     header: [u8; HEADER_BYTES_MAX],
     header_length: u8,
     text: &'a [u8],
@@ -130,7 +130,7 @@ pub(super) struct Encoded<'a> {
 impl<'a> Encoded<'a> {
     /// `base` is what the block's elements may share a prefix with.
     #[inline]
-    pub(super) fn new(element: &'a [u8], base: &[u8]) -> Encoded<'a> {
+    pub(in crate::types) fn new(element: &'a [u8], base: &[u8]) -> Encoded<'a> {
         if let Some(number) = parse_integer(element) {
             return Encoded::integer(number);
         }
@@ -202,13 +202,13 @@ impl<'a> Encoded<'a> {
 
     /// Bytes in the block.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::types) fn len(&self) -> usize {
         self.header_length as usize + self.text.len()
     }
 
     /// Fills `place`, which has exactly the length.
     #[inline]
-    pub(super) fn write(&self, place: &mut [u8]) {
+    pub(in crate::types) fn write(&self, place: &mut [u8]) {
         let (header, text) = place.split_at_mut(self.header_length as usize);
         header.copy_from_slice(&self.header[..self.header_length as usize]);
         text.copy_from_slice(self.text);

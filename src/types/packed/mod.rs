@@ -20,9 +20,10 @@
 
 mod item;
 
+pub(in crate::types) use item::Encoded;
 pub use item::{Item, Wanted};
 
-use item::{Encoded, SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, decode, shared_length};
+use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, decode, shared_length};
 
 /// Elements from one mark to the next.
 const GROUP: usize = 16;
@@ -83,6 +84,18 @@ impl Packed {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// A block of the elements that lie in `bytes` one after the other, stored without a base; they are within
+    /// the limit.
+    pub fn of_elements(bytes: &[u8], limit: Limit) -> Packed {
+        let mut packed = Packed { bytes: bytes.into(), end: bytes.len() as u32, ..Packed::new() };
+        packed.count = elements(bytes).count() as u32;
+        packed.mark_again();
+        if packed.len() >= GROUP {
+            packed.train(limit);
+        }
+        packed
     }
 
     /// Bytes allocated beyond the structure itself.
@@ -505,6 +518,11 @@ impl Packed {
     }
 }
 
+/// The elements that lie in `bytes` one after the other, stored without a base.
+pub fn elements(bytes: &[u8]) -> Iter<'_> {
+    Iter { bytes, at: 0, end: bytes.len() }
+}
+
 impl Clone for Packed {
     /// A copy has no room to spare.
     fn clone(&self) -> Packed {
@@ -521,6 +539,14 @@ pub struct Iter<'a> {
     bytes: &'a [u8],
     at: usize,
     end: usize,
+}
+
+impl Iter<'_> {
+    /// Where in the bytes the next element begins.
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.at
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
