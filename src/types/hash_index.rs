@@ -158,6 +158,67 @@ impl HashIndex {
         Some(removed)
     }
 
+    /// Exchanges a reference with this hash for another of the same hash.
+    pub fn replace(&mut self, hash: u64, from: Reference, to: Reference) {
+        assert!(to != 0 && to >> REFERENCE_BITS == 0, "a reference has 48 bits");
+        let (mut node, mut depth) = (&mut self.root, 0);
+        let table = loop {
+            match node {
+                Node::Table(table) => break table,
+                Node::Branch(branch) => node = &mut branch.children[child_at(hash, depth)],
+            }
+            depth += 1;
+        };
+        if let Some(position) = table.position(tag_at(hash, depth), &mut |other| other == from) {
+            table.slots[position] = tag_of(table.slots[position]) << REFERENCE_BITS | to;
+        }
+    }
+
+    /// Visits every reference.
+    pub fn for_each(&self, mut visit: impl FnMut(Reference)) {
+        self.root.for_each(&mut visit);
+    }
+
+    /// A reference, each with the same chance. `below` draws a number below its argument.
+    pub fn random(&self, below: &mut dyn FnMut(usize) -> usize) -> Option<Reference> {
+        if self.length == 0 {
+            return None;
+        }
+        let mut node = &self.root;
+        loop {
+            match node {
+                Node::Table(table) => return Some(table.random(below)),
+                Node::Branch(branch) => {
+                    let mut nth = below(branch.length);
+                    let child = branch.children.iter().find(|child| {
+                        let within = nth < child.len();
+                        nth = nth.wrapping_sub(if within { 0 } else { child.len() });
+                        within
+                    });
+                    node = child?;
+                }
+            }
+        }
+    }
+
+    /// Removes about `budget` references, a table at a time, and hands them over; returns how many, none at
+    /// the end. What is left is good for nothing but being drained or freed.
+    pub fn drain_some(&mut self, budget: usize, mut visit: impl FnMut(Reference)) -> usize {
+        let mut drained = 0;
+        while drained < budget.max(1) {
+            let Some(slots) = self.root.take_table() else {
+                *self = HashIndex::new();
+                break;
+            };
+            self.bytes -= table_bytes(slots.len());
+            for &slot in slots.iter().filter(|&&slot| slot != 0) {
+                visit(reference_of(slot));
+                drained += 1;
+            }
+        }
+        drained
+    }
+
     /// Visits about `count` references in the order of their hashes from `cursor` on, and returns the
     /// cursor for the next call, 0 at the end. A reference that is there from the first call to the last
     /// is visited at least once, however the index changes meanwhile.
@@ -207,12 +268,12 @@ impl HashIndex {
     pub fn free_some(&mut self, budget: usize) -> bool {
         let mut left = budget.max(1);
         while left > 0 {
-            let Some(slots) = self.root.free_table() else {
+            let Some(slots) = self.root.take_table() else {
                 *self = HashIndex::new();
                 return false;
             };
-            self.bytes -= table_bytes(slots);
-            left = left.saturating_sub(slots.max(TABLE_SLOTS_MIN));
+            self.bytes -= table_bytes(slots.len());
+            left = left.saturating_sub(slots.len().max(TABLE_SLOTS_MIN));
         }
         true
     }
@@ -246,17 +307,33 @@ impl Node {
         Some(removed)
     }
 
-    /// Frees the last table; `None` if there is none. Returns how many slots it had.
-    fn free_table(&mut self) -> Option<usize> {
+    fn len(&self) -> usize {
+        match self {
+            Node::Table(table) => table.length as usize,
+            Node::Branch(branch) => branch.length,
+        }
+    }
+
+    fn for_each(&self, visit: &mut impl FnMut(Reference)) {
+        match self {
+            Node::Table(table) => {
+                table.slots.iter().filter(|&&slot| slot != 0).for_each(|&slot| visit(reference_of(slot)));
+            }
+            Node::Branch(branch) => branch.children.iter().for_each(|child| child.for_each(visit)),
+        }
+    }
+
+    /// Takes the slots of the last table away; `None` if there is none.
+    fn take_table(&mut self) -> Option<Box<[u64]>> {
         match self {
             Node::Table(table) if table.slots.is_empty() => None,
-            Node::Table(table) => Some(std::mem::take(table).slots.len()),
+            Node::Table(table) => Some(std::mem::take(table).slots),
             Node::Branch(branch) => {
-                let freed = branch.children.iter_mut().rev().find_map(Node::free_table);
-                if freed.is_none() {
+                let taken = branch.children.iter_mut().rev().find_map(Node::take_table);
+                if taken.is_none() {
                     *self = Node::default();
                 }
-                freed
+                taken
             }
         }
     }
@@ -358,6 +435,16 @@ impl Table {
                 return Some(position);
             }
             position = self.after(position);
+        }
+    }
+
+    /// One of the references; there are some. Slots are drawn until one is full, every fourth at least.
+    fn random(&self, below: &mut dyn FnMut(usize) -> usize) -> Reference {
+        loop {
+            let slot = self.slots[below(self.slots.len())];
+            if slot != 0 {
+                return reference_of(slot);
+            }
         }
     }
 

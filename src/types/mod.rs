@@ -10,9 +10,11 @@ pub mod list;
 pub mod long_double;
 pub mod packed;
 pub mod score;
+pub mod set;
 pub mod sorted_set;
 
 pub use list::List;
+pub use set::Set;
 pub use sorted_set::SortedSet;
 
 /// What decides how values are represented, as the configuration says it.
@@ -20,6 +22,8 @@ pub use sorted_set::SortedSet;
 pub struct Limits {
     /// Of a block of a list.
     pub list: packed::Limit,
+    /// Of a compact set.
+    pub set: set::Limits,
     /// Of a compact sorted set.
     pub sorted_set: sorted_set::Limits,
 }
@@ -28,6 +32,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             list: list::limit_of_setting(-2),
+            set: set::Limits { integers: 512, entries: 128, member_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
         }
     }
@@ -38,6 +43,7 @@ impl Default for Limits {
 pub enum Kind {
     String,
     List,
+    Set,
     SortedSet,
 }
 
@@ -47,6 +53,7 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::List => "list",
+            Kind::Set => "set",
             Kind::SortedSet => "zset",
         }
     }
@@ -60,7 +67,9 @@ pub enum Encoding {
     Raw,
     Listpack,
     Quicklist,
+    Intset,
     Skiplist,
+    HashTable,
 }
 
 impl Encoding {
@@ -72,7 +81,9 @@ impl Encoding {
             Encoding::Raw => "raw",
             Encoding::Listpack => "listpack",
             Encoding::Quicklist => "quicklist",
+            Encoding::Intset => "intset",
             Encoding::Skiplist => "skiplist",
+            Encoding::HashTable => "hashtable",
         }
     }
 }
@@ -81,6 +92,7 @@ impl Encoding {
 #[derive(Clone, Debug)]
 pub enum Object {
     List(List),
+    Set(Set),
     SortedSet(SortedSet),
 }
 
@@ -116,6 +128,7 @@ macro_rules! of_collection {
     ($object:expr, $structure:ident => $call:expr) => {
         match $object {
             Object::List($structure) => $call,
+            Object::Set($structure) => $call,
             Object::SortedSet($structure) => $call,
         }
     };
@@ -125,6 +138,7 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Object::List(_) => List::KIND,
+            Object::Set(_) => Set::KIND,
             Object::SortedSet(_) => SortedSet::KIND,
         }
     }

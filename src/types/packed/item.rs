@@ -49,7 +49,7 @@ pub(super) const SHARED_BYTES_MAX: usize = u8::MAX as usize;
 pub(super) const SHARED_BYTES_MIN: usize = 2;
 
 /// An element as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Item<'a> {
     Int(i64),
     Bytes(&'a [u8]),
@@ -121,7 +121,7 @@ impl<'a> Wanted<'a> {
 const HEADER_BYTES_MAX: usize = 9;
 
 /// An element on its way into a block.
-pub(super) struct Encoded<'a> {
+pub(in crate::types) struct Encoded<'a> {
     header: [u8; HEADER_BYTES_MAX],
     header_length: u8,
     text: &'a [u8],
@@ -130,7 +130,7 @@ pub(super) struct Encoded<'a> {
 impl<'a> Encoded<'a> {
     /// `base` is what the block's elements may share a prefix with.
     #[inline]
-    pub(super) fn new(element: &'a [u8], base: &[u8]) -> Encoded<'a> {
+    pub(in crate::types) fn new(element: &'a [u8], base: &[u8]) -> Encoded<'a> {
         if let Some(number) = parse_integer(element) {
             return Encoded::integer(number);
         }
@@ -202,13 +202,13 @@ impl<'a> Encoded<'a> {
 
     /// Bytes in the block.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::types) fn len(&self) -> usize {
         self.header_length as usize + self.text.len()
     }
 
     /// Fills `place`, which has exactly the length.
     #[inline]
-    pub(super) fn write(&self, place: &mut [u8]) {
+    pub(in crate::types) fn write(&self, place: &mut [u8]) {
         let (header, text) = place.split_at_mut(self.header_length as usize);
         header.copy_from_slice(&self.header[..self.header_length as usize]);
         text.copy_from_slice(self.text);
@@ -289,7 +289,7 @@ pub(super) fn after(bytes: &[u8], at: usize) -> usize {
 
 /// The element at `at` and where the next one begins. The base stands at the beginning of `bytes`.
 #[inline]
-pub(super) fn decode(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
+pub(in crate::types) fn decode(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
     let (head, size) = head(bytes, at);
     let text = |header: usize, length: usize| &bytes[at + header..at + header + length];
     let item = match head {

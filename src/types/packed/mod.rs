@@ -20,9 +20,10 @@
 
 mod item;
 
+pub(in crate::types) use item::{Encoded, decode};
 pub use item::{Item, Wanted};
 
-use item::{Encoded, SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, decode, shared_length};
+use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, shared_length};
 
 /// Elements from one mark to the next.
 const GROUP: usize = 16;
