@@ -71,6 +71,8 @@ pub enum CommandError {
     LimitNegative,
     /// The number of keys of ZMPOP and its kin.
     NumkeysNotPositive,
+    /// SINTERCARD names more keys than there are arguments.
+    NumkeysTooLarge,
     /// COUNT of ZMPOP and its kin.
     CountNotPositive,
     /// A count that may be below zero, but has no opposite.
@@ -135,6 +137,7 @@ impl CommandError {
             WeightNotFloat => "ERR weight value is not a float",
             LimitNegative => "ERR LIMIT can't be negative",
             NumkeysNotPositive => "ERR numkeys should be greater than 0",
+            NumkeysTooLarge => "ERR Number of keys can't be greater than number of args",
             CountNotPositive => "ERR count should be greater than 0",
             NotNegatable => {
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"

@@ -32,8 +32,10 @@ pub mod lists;
 mod reference_tests;
 pub mod memory;
 pub mod monitor;
+mod random;
 pub mod scan;
 pub mod server;
+pub mod sets;
 pub mod slowlog;
 pub mod sorted_sets;
 pub mod strings;
@@ -64,6 +66,7 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::COMMANDS,
     list_moves::COMMANDS,
     list_waits::COMMANDS,
+    sets::COMMANDS,
     sorted_sets::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
@@ -365,6 +368,7 @@ pub enum Group {
     Generic,
     String,
     List,
+    Set,
     SortedSet,
     Connection,
     Server,
@@ -378,6 +382,7 @@ impl Group {
             Group::Generic => "generic",
             Group::String => "string",
             Group::List => "list",
+            Group::Set => "set",
             Group::SortedSet => "sorted_set",
             Group::Connection => "connection",
             Group::Server => "server",

@@ -2,15 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::super::random::{self, Random};
 use super::super::{Data, scan};
 use super::{parse_member_bound, parse_score_bound, write_elements, write_score};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply};
 use crate::types::SortedSet;
 use crate::types::score::ScoreText;
-
-/// Members that ZRANDMEMBER answers at most when they may repeat: their number bounds nothing else.
-const REPEATED_MEMBERS_MAX: i64 = 1 << 24;
 
 /// Members that a call of ZSCAN looks at.
 const SCAN_COUNT_DEFAULT: usize = 10;
@@ -100,38 +98,11 @@ fn rank(
     Ok(())
 }
 
-/// Reads the options of ZRANDMEMBER: how many members, below zero if they may repeat, and whether with
-/// their scores.
-fn parse_random(args: &Args<'_>) -> Result<Option<(i64, bool)>, CommandError> {
-    if args.len() == 2 {
-        return Ok(None);
-    }
-    let count = args.integer(2)?;
-    if count == i64::MIN {
-        return Err(CommandError::NotNegatable);
-    }
-    let with_scores = match args.len() {
-        3 => false,
-        4 if args.is(3, "WITHSCORES") => true,
-        _ => return Err(CommandError::Syntax),
-    };
-    let out_of_range = with_scores && count.unsigned_abs() > i64::MAX as u64 / 2;
-    if out_of_range || count < -REPEATED_MEMBERS_MAX {
-        return Err(CommandError::OutOfRange);
-    }
-    Ok(Some((count, with_scores)))
-}
-
 pub(super) fn zrandmember(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let request = parse_random(&data.args)?;
+    let request = random::parse_request(&data.args, "WITHSCORES")?;
     let target = data.first();
-    let mut random = target.database.random_bits();
-    // A generator of this call's own: the set is borrowed from the database.
-    let mut below = |bound: usize| {
-        random = random.wrapping_mul(0xD129_0B26_7F2C_5C29).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (random ^ random >> 31).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        ((u128::from(mixed ^ mixed >> 29) * bound as u128) >> 64) as usize
-    };
+    let mut random = Random::new(target.database.random_bits());
+    let mut below = |bound: usize| random.below(bound);
     let set = target.database.find::<SortedSet>(&target.key)?;
     match (set, request) {
         (None, None) => target.reply.null(),

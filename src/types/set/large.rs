@@ -4,7 +4,10 @@ use ahash::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use super::member::Member;
+use super::{BATCH, bits, with_text};
+use crate::runtime::allocator::prefetch;
 use crate::types::hash_index::{HashIndex, Reference};
+use crate::types::packed::Item;
 
 pub(super) struct Large {
     /// A key of its own: clients cannot foresee which members meet in the index.
@@ -93,6 +96,58 @@ impl Large {
     /// Visits all members, in no order.
     pub(super) fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a [u8])) {
         self.index.for_each(|reference| visit(member_of(reference).bytes()));
+    }
+
+    /// Visits all members, up to [`BATCH`] at a time, until `visit` returns false.
+    pub(super) fn batches<'a>(&'a self, visit: &mut dyn FnMut(&[Item<'a>]) -> bool) {
+        let mut references = [0; BATCH];
+        let mut count = 0;
+        let mut flush = |references: &[Reference]| {
+            let mut items = [Item::Int(0); BATCH];
+            for (item, &reference) in items.iter_mut().zip(references) {
+                *item = Item::Bytes(member_of(reference).bytes());
+            }
+            visit(&items[..references.len()])
+        };
+        let all = self.index.all(|reference| {
+            // Members lie anywhere; those of a batch are fetched side by side.
+            prefetch(member_of(reference).address());
+            references[count] = reference;
+            count += 1;
+            if count < BATCH {
+                return true;
+            }
+            count = 0;
+            flush(&references)
+        });
+        if all && count > 0 {
+            flush(&references[..count]);
+        }
+    }
+
+    /// Which of some members, up to [`BATCH`] and only those in `among`, are in the set: a bit for each. In
+    /// three rounds, each of which fetches what the next one looks at.
+    pub(super) fn contains_which(&self, members: &[Item<'_>], among: u64) -> u64 {
+        let mut hashes = [0; BATCH];
+        for index in bits(among) {
+            hashes[index] = with_text(members[index], |text| hash(&self.hasher, text));
+            self.index.prefetch(hashes[index]);
+        }
+        let mut likely = 0;
+        for index in bits(among) {
+            if let Some(reference) = self.index.find(hashes[index], |_| true) {
+                prefetch(member_of(reference).address());
+                likely |= 1 << index;
+            }
+        }
+        let mut found = 0;
+        for index in bits(likely) {
+            let same = |text: &[u8]| {
+                self.index.find(hashes[index], |other| member_of(other).bytes() == text).is_some()
+            };
+            found |= u64::from(with_text(members[index], same)) << index;
+        }
+        found
     }
 
     /// Visits about `count` members in the order of their hashes; see [`HashIndex::scan`].

@@ -81,6 +81,11 @@ impl Member {
         unsafe { std::slice::from_raw_parts(self.0.add(offset).as_ptr(), length) }
     }
 
+    #[inline]
+    pub(super) fn address(self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
     /// Bytes that are allocated for the member.
     pub(super) fn memory_bytes(self) -> usize {
         let (offset, length) = self.span();

@@ -61,7 +61,26 @@ impl Default for Set {
     }
 }
 
+/// As many members are looked up together, one for each bit of a word.
+pub const BATCH: usize = u64::BITS as usize;
+
+/// The numbers of the bits that are set, from the lowest on.
+pub fn bits(word: u64) -> impl Iterator<Item = usize> {
+    let mut left = word;
+    std::iter::from_fn(move || {
+        let lowest = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        (lowest < BATCH).then_some(lowest)
+    })
+}
+
+/// The bits of a batch of `count` members.
+pub fn bits_of(count: usize) -> u64 {
+    if count == 0 { 0 } else { u64::MAX >> (BATCH - count) }
+}
+
 /// The member as text.
+#[inline]
 fn with_text<T>(item: Item<'_>, function: impl FnOnce(&[u8]) -> T) -> T {
     match item {
         Item::Int(number) => function(IntegerText::new(number).as_bytes()),
@@ -74,6 +93,11 @@ impl Set {
     /// An empty set.
     pub fn new() -> Set {
         Set(Body::Small(ints::new()))
+    }
+
+    /// An empty set that begins as a small one of `first`'s kind.
+    pub fn beginning_with(first: Item<'_>) -> Set {
+        Set(Body::Small(if let Item::Int(_) = first { ints::new() } else { texts::new() }))
     }
 
     /// An empty set that is to get `count` members, `first` to begin with.
@@ -96,6 +120,11 @@ impl Set {
         {
             self.become_large();
         }
+    }
+
+    /// Whether every member has an allocation of its own, in which it lies as text.
+    pub fn is_large(&self) -> bool {
+        matches!(self.0, Body::Large(_))
     }
 
     #[inline]
@@ -237,6 +266,39 @@ impl Set {
             Body::Large(large) => large.for_each(|bytes| visit(Item::Bytes(bytes))),
             Body::Small(block) if block.form() == texts::FORM => texts::iter(block).for_each(visit),
             Body::Small(block) => ints::iter(block).map(Item::Int).for_each(visit),
+        }
+    }
+
+    /// Visits all members, up to [`BATCH`] at a time, until `visit` returns false.
+    pub fn batches<'s>(&'s self, visit: &mut dyn FnMut(&[Item<'s>]) -> bool) {
+        if let Body::Large(large) = &self.0 {
+            return large.batches(visit);
+        }
+        let mut items = [Item::Int(0); BATCH];
+        let (mut count, mut goes_on) = (0, true);
+        self.for_each(|item| {
+            if goes_on {
+                items[count] = item;
+                count += 1;
+                if count == BATCH {
+                    goes_on = visit(&items);
+                    count = 0;
+                }
+            }
+        });
+        if goes_on && count > 0 {
+            visit(&items[..count]);
+        }
+    }
+
+    /// Which of some members, up to [`BATCH`] and only those whose bits are in `among`, are in the set: their
+    /// bits.
+    pub fn contains_which(&self, members: &[Item<'_>], among: u64) -> u64 {
+        match &self.0 {
+            Body::Large(large) => large.contains_which(members, among),
+            Body::Small(_) => bits(among)
+                .map(|index| u64::from(self.contains_item(members[index])) << index)
+                .fold(0, |found, bit| found | bit),
         }
     }
 

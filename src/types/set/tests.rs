@@ -187,6 +187,17 @@ proptest! {
             prop_assert_eq!(set.len(), model.len());
         }
         set.check_invariants();
+        let mut batched = BTreeSet::new();
+        set.batches(&mut |batch| {
+            batched.extend(batch.iter().map(Item::to_vec));
+            set.contains_which(batch, bits_of(batch.len())) == bits_of(batch.len())
+        });
+        prop_assert_eq!(&batched, &model);
+        let numbers: Vec<Item<'_>> = (-30..30).map(Item::Int).collect();
+        let which = |number: &Item<'_>| model.contains(&number.to_vec());
+        let expected = numbers.iter().map(which).rev().fold(0, |bits, found| bits << 1 | u64::from(found));
+        prop_assert_eq!(set.contains_which(&numbers, bits_of(60)), expected);
+        prop_assert_eq!(set.contains_which(&numbers, 0xF0F0), expected & 0xF0F0);
         prop_assert_eq!(members(&set), model.clone());
         let mut scanned = BTreeSet::new();
         let mut cursor = 0;
