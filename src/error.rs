@@ -25,6 +25,12 @@ pub enum CommandError {
     DecrementOverflow,
     /// INCRBYFLOAT would produce a value that is not finite.
     NanOrInfinity,
+    /// HINCRBYFLOAT by what is not finite.
+    IncrementNotFinite,
+    /// HINCRBY of a field whose value is no integer.
+    HashValueNotInteger,
+    /// HINCRBYFLOAT of a field whose value is no number.
+    HashValueNotFloat,
     /// An offset below zero, or a bit or byte offset too large.
     OffsetOutOfRange,
     /// No element has this index.
@@ -112,6 +118,9 @@ impl CommandError {
             Overflow => "ERR increment or decrement would overflow",
             DecrementOverflow => "ERR decrement would overflow",
             NanOrInfinity => "ERR increment would produce NaN or Infinity",
+            IncrementNotFinite => "ERR value is NaN or Infinity",
+            HashValueNotInteger => "ERR hash value is not an integer",
+            HashValueNotFloat => "ERR hash value is not a float",
             OffsetOutOfRange => "ERR offset is out of range",
             IndexOutOfRange => "ERR index out of range",
             ElementTooLarge => "ERR Element too large",

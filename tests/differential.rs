@@ -37,7 +37,7 @@ const SLACK_MS: i64 = 5;
 /// One line per form of a command. `<k>` is a key, `<v>` a value, `<e>` an element, `<n>` a whole number, `<f>` a
 /// fraction, `<i>` an index, `<s>` and `<m>` are seconds and milliseconds from now, `<S>` and `<M>`
 /// times, `<db>` a database, `<p>` a pattern; `<set?>` stands for up to three options of SET. `<z>` is a key
-/// that often holds a sorted set, `<l>` one whose scores are all the same, `<y>` a member, `<c>` a score,
+/// that often holds a sorted set, `<l>` one whose scores are all the same, `<h>` one that often holds a hash, `<g>` a field, `<y>` a member, `<c>` a score,
 /// `<b>` one end of a range of scores, `<x>` one of members, `<w>` a small count.
 const TEMPLATES: &[&str] = &[
     "SET <k> <v>",
@@ -180,6 +180,34 @@ const TEMPLATES: &[&str] = &[
     "SET <z> <v>",
     "GET <z>",
     "DEBUG DIGEST-VALUE <z>",
+    "HSET <h> <g> <e>",
+    "HSET <h> <g> <e> <g> <e> <g> <e>",
+    "HSET <h> <g> <n> <g> <f>",
+    "HMSET <h> <g> <e> <g> <e>",
+    "HSETNX <h> <g> <e>",
+    "HGET <h> <g>",
+    "HMGET <h> <g> <g> <g>",
+    "HGETALL <h>",
+    "HKEYS <h>",
+    "HVALS <h>",
+    "HLEN <h>",
+    "HEXISTS <h> <g>",
+    "HSTRLEN <h> <g>",
+    "HDEL <h> <g>",
+    "HDEL <h> <g> <g> <g>",
+    "HINCRBY <h> <g> <n>",
+    "HINCRBYFLOAT <h> <g> <f>",
+    "HRANDFIELD <h>",
+    "HRANDFIELD <h> <w> <hvalues?>",
+    "HSCAN <h> 0 <zscan?>",
+    "OBJECT ENCODING <h>",
+    "TYPE <h>",
+    "COPY <h> <h> REPLACE",
+    "RENAME <h> <h>",
+    "DEL <h>",
+    "EXPIRE <h> <s>",
+    "SET <h> <v>",
+    "DEBUG DIGEST-VALUE <h>",
 ];
 
 /// Rare, because most make the databases empty.
@@ -216,6 +244,7 @@ const KEYS: &[&[u8]] = &[
 
 /// On four shards: one each, and two on the shard of the first.
 const SORTED_SETS: &[&[u8]] = &[b"{a}z", b"{b}z", b"{c}z", b"{d}z", b"{a}zz"];
+const HASHES: &[&[u8]] = &[b"{a}h", b"{b}h", b"{c}h", b"{d}h", b"{a}hh"];
 const EQUAL_SCORES: &[&[u8]] = &[b"{a}l", b"{b}l"];
 
 const MEMBERS: &[&[u8]] = &[
@@ -349,6 +378,7 @@ const LPOS_OPTIONS: &[&str] =
 const ZADD_OPTIONS: &[&str] = &["NX", "XX", "GT", "LT", "CH", "INCR", "xx"];
 const ZRANGE_OPTIONS: &[&str] = &["REV", "WITHSCORES", "LIMIT <i> <i>", "BYSCORE", "BYLEX", "FOO"];
 const ZSCORES_OPTIONS: &[&str] = &["WITHSCORES", "withscores", "FOO"];
+const HVALUES_OPTIONS: &[&str] = &["WITHVALUES", "withvalues", "FOO"];
 const ZLIMIT_OPTIONS: &[&str] = &["LIMIT 1 2", "LIMIT 0 1", "LIMIT <i> <i>", "LIMIT 2 -1", "REV"];
 const ZREV_OPTIONS: &[&str] = &["REV", "rev", "WITHSCORES"];
 const ZEND_OPTIONS: &[&str] = &["MIN", "MAX", "MIN", "max", "FOO"];
@@ -435,6 +465,21 @@ const INTENDED: &[Intended] = &[
         command: "SCAN",
         reason: "what is not a number is no cursor, where Redis takes an empty text for 0",
         accept: |command, _, ours| refuses_empty_cursor(command, 1, ours),
+    },
+    Intended {
+        command: "HSCAN",
+        reason: "any number of stars matches the empty field, where Redis shows it for a single one only",
+        accept: |_, reference, ours| without_empty(reference) == without_empty(ours),
+    },
+    Intended {
+        command: "HSCAN",
+        reason: "what is not a number is no cursor, where Redis takes an empty text for 0",
+        accept: |command, _, ours| refuses_empty_cursor(command, 2, ours),
+    },
+    Intended {
+        command: "HSCAN",
+        reason: "NOVALUES came with 7.4",
+        accept: |command, _, _| command.iter().any(|word| word.eq_ignore_ascii_case(b"NOVALUES")),
     },
     Intended {
         command: "ZSCAN",
@@ -610,6 +655,7 @@ impl Generator {
                 "<zadd?>" => ZADD_OPTIONS,
                 "<zrange?>" => ZRANGE_OPTIONS,
                 "<zscores?>" => ZSCORES_OPTIONS,
+                "<hvalues?>" => HVALUES_OPTIONS,
                 "<zlimit?>" => ZLIMIT_OPTIONS,
                 "<zrev?>" => ZREV_OPTIONS,
                 "<zend?>" => ZEND_OPTIONS,
@@ -650,6 +696,10 @@ impl Generator {
             "<k>" => self.random.pick(KEYS).to_vec(),
             "<z>" if self.random.one_in(12) => self.random.pick(KEYS).to_vec(),
             "<z>" => self.random.pick(SORTED_SETS).to_vec(),
+            "<h>" if self.random.one_in(12) => self.random.pick(KEYS).to_vec(),
+            "<h>" => self.random.pick(HASHES).to_vec(),
+            "<g>" if self.random.one_in(20) => self.element(),
+            "<g>" => self.random.pick(MEMBERS).to_vec(),
             "<l>" => self.random.pick(EQUAL_SCORES).to_vec(),
             "<y>" => self.random.pick(MEMBERS).to_vec(),
             "<c>" if self.random.one_in(40) => text(self.random.pick(NO_SCORES)),
@@ -806,7 +856,10 @@ fn name_of(command: &Command) -> String {
 }
 
 fn is_alone(command: &Command) -> bool {
-    matches!(name_of(command).as_str(), "RANDOMKEY" | "SCAN" | "ZSCAN" | "ZRANDMEMBER")
+    matches!(
+        name_of(command).as_str(),
+        "RANDOMKEY" | "SCAN" | "ZSCAN" | "HSCAN" | "ZRANDMEMBER" | "HRANDFIELD"
+    )
 }
 
 type Found = Option<(usize, Vec<String>, Vec<String>)>;
@@ -891,14 +944,25 @@ fn equal(command: &Command, expected: &Reply, got: &Reply, started: Instant) -> 
         (Reply::Integer(_), Reply::Integer(got)) if full == "OBJECT IDLETIME" => {
             *got <= passed_ms / 1_000 + 1
         }
-        (Reply::Array(_), Reply::Array(_)) if name == "KEYS" => expected.sorted() == got.sorted(),
+        (Reply::Map(_), Reply::Map(_)) if name == "HGETALL" => expected.sorted() == got.sorted(),
+        (Reply::Array(expected), Reply::Array(got)) if name == "HGETALL" => {
+            in_pairs(expected) == in_pairs(got)
+        }
+        (Reply::Array(_), Reply::Array(_)) if matches!(name.as_str(), "KEYS" | "HKEYS" | "HVALS") => {
+            expected.sorted() == got.sorted()
+        }
         _ => false,
     }
 }
 
+/// Fields with their values, without their order.
+fn in_pairs(flat: &[Reply]) -> Reply {
+    Reply::Array(flat.chunks(2).map(|pair| Reply::Array(pair.to_vec())).collect()).sorted()
+}
+
 fn compare_alone(reference: &mut Client, ours: &mut Client, command: &Command) -> Found {
     let name = name_of(command);
-    if name == "SCAN" || name == "ZSCAN" {
+    if matches!(name.as_str(), "SCAN" | "ZSCAN" | "HSCAN") {
         let cursor = if name == "SCAN" { 1 } else { 2 };
         let (expected, got) = (scan(reference, command, cursor), scan(ours, command, cursor));
         let same = equal(command, &expected, &got, Instant::now());
@@ -906,7 +970,7 @@ fn compare_alone(reference: &mut Client, ours: &mut Client, command: &Command) -
     }
     let (expected, got) = (reference.command(command), ours.command(command));
     let agree = match (&expected, &got) {
-        _ if name == "ZRANDMEMBER" => same_draw(reference, command, &expected, &got),
+        _ if name == "ZRANDMEMBER" || name == "HRANDFIELD" => same_draw(reference, command, &expected, &got),
         // Any key will do, if it is one.
         (Reply::Bulk(_), Reply::Bulk(key)) => {
             reference.command(&[b"EXISTS".as_slice(), key]) == Reply::Integer(1)
@@ -916,7 +980,7 @@ fn compare_alone(reference: &mut Client, ours: &mut Client, command: &Command) -
     (!agree).then(|| (0, expected.render(), got.render()))
 }
 
-/// Whether two draws of ZRANDMEMBER are of the same size and ours is one of members of the set, each once
+/// Whether two draws of ZRANDMEMBER or HRANDFIELD are of the same size and ours is one of members of the set or hash, each once
 /// unless they may repeat.
 fn same_draw(reference: &mut Client, command: &Command, expected: &Reply, got: &Reply) -> bool {
     let members = match (expected, got) {
@@ -935,6 +999,7 @@ fn same_draw(reference: &mut Client, command: &Command, expected: &Reply, got: &
         }
         _ => return expected == got,
     };
+    let question: &[u8] = if name_of(command) == "HRANDFIELD" { b"HGET" } else { b"ZSCORE" };
     let mut different = members.clone();
     different.sort();
     different.dedup();
@@ -943,7 +1008,7 @@ fn same_draw(reference: &mut Client, command: &Command, expected: &Reply, got: &
         && members.iter().all(|member| {
             // What is not text is shown otherwise than it is.
             !member.is_ascii()
-                || reference.command(&[b"ZSCORE".as_slice(), &command[1], member]) != Reply::NullBulk
+                || reference.command(&[question, command[1].as_slice(), member]) != Reply::NullBulk
         })
 }
 
@@ -976,7 +1041,14 @@ fn run(test: &str, shards: usize) {
     let count: usize =
         std::env::var("POLDER_SEQUENCES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
     // Sets of a few members are large ones already.
-    let limits = ["--zset-max-listpack-entries", "6", "--enable-debug-command", "yes"];
+    let limits = [
+        "--zset-max-listpack-entries",
+        "6",
+        "--hash-max-listpack-entries",
+        "8",
+        "--enable-debug-command",
+        "yes",
+    ];
     let mut reference = Server::reference(&limits);
     let mut ours = Server::polder(shards, &limits);
     let mut generator = Generator { random: Random::new(seed), counter: 0, favourite: None };

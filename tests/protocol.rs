@@ -406,6 +406,21 @@ fn a_query_buffer_has_its_limit() {
     });
 }
 
+/// Commands that wait for EXEC are input that has not run.
+#[test]
+fn a_queue_of_commands_has_its_limit() {
+    each_server(&["--client-query-buffer-limit", "1mb"], |server| {
+        let mut client = server.client();
+        assert_eq!(client.run("MULTI"), Reply::ok());
+        let command = encode(&[b"SET".as_slice(), b"k", &vec![b'x'; 600_000]]);
+        client.send(&command).expect("the server reads");
+        assert_eq!(client.read().expect("a reply").text(), "QUEUED");
+        let _ = client.send(&command);
+        assert_eq!(client.read(), Err(ReadError::Closed));
+        assert_eq!(server.client().run("EXISTS k"), Reply::Integer(0));
+    });
+}
+
 // Clients that are slow, idle, or too many.
 
 /// A client that asks and does not read is closed when its replies pass the limit.

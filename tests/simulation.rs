@@ -536,3 +536,33 @@ fn any_number_of_shards_answers_as_the_model_foretells() {
         1 + (seed % 4) as usize
     });
 }
+
+/// A client may end while the word is on its way that it waits for elements: nobody waits for it then, and no
+/// element is given to it.
+#[test]
+fn who_ends_as_it_begins_to_wait_leaves_nothing() {
+    for seed in 0..400 {
+        let mut random = Random::new(seed);
+        let options = Options { delays: seed % 2 == 1, ..Options::plain(1 + random.below(4)) };
+        let mut world = World::new(options, &mut random);
+        let peers: Vec<_> = (0..3).map(|_| world.connect(&mut random)).collect();
+        for peer in &peers {
+            let words: &[&str] =
+                *random.pick(&[&["BLPOP", "a", "0"][..], &["BLPOP", "a", "b", "c", "d", "0"]]);
+            peer.write(&[&b"PING\r\n"[..], &encode(words)].concat());
+            if random.one_in(2) {
+                (0..random.below(40)).for_each(|_| world.turn(&mut random));
+            }
+            peer.end();
+        }
+        let mut rounds = 0;
+        while !peers.iter().all(Peer::is_closed) || !world.leftovers().is_empty() {
+            rounds += 1;
+            assert!(rounds < 1_000, "seed {seed}: {}", world.leftovers().join(", "));
+            (0..10).for_each(|_| world.turn(&mut random));
+        }
+        for peer in peers {
+            assert_eq!(show(&peer.read()), show(b"+PONG\r\n"), "seed {seed}: what was answered leaves");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::resp::Args;
 use crate::runtime::{process, socket};
 use crate::session::ConnectionKind;
 use crate::shard::Report;
-use crate::shard::node::RESERVED_DESCRIPTORS;
+use crate::shard::node::reserved_descriptors;
 
 const FLAGS: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 
@@ -91,7 +91,7 @@ fn check_set(here: &mut Here<'_>) -> Result<Next, CommandError> {
     let (node, args) = (here.shard.node.clone(), &here.args);
     let changed = node.config_log.append(here.shard.id, &mut here.shard.config, |config| {
         let changes = changes(config, args, local)?;
-        take_effect(&changes)?;
+        take_effect(&changes, node.shards())?;
         Ok(changes)
     });
     here.shard.apply_config();
@@ -107,7 +107,7 @@ fn refused(error: SetError) -> CommandError {
 }
 
 /// What concerns the process as a whole, and may fail.
-fn take_effect(changes: &Changes) -> Result<(), SetError> {
+fn take_effect(changes: &Changes, shards: usize) -> Result<(), SetError> {
     for name in ["port", "bind"] {
         if changes.contains(name) {
             return Err(SetError::no_effect(
@@ -118,10 +118,11 @@ fn take_effect(changes: &Changes) -> Result<(), SetError> {
     }
     let config = changes.config();
     if changes.contains("maxclients") {
-        let wanted = u64::from(config.maxclients) + RESERVED_DESCRIPTORS;
+        let reserved = reserved_descriptors(shards);
+        let wanted = u64::from(config.maxclients) + reserved;
         let granted = process::raise_open_files_limit(wanted);
         if granted < wanted {
-            let clients = granted.saturating_sub(RESERVED_DESCRIPTORS);
+            let clients = granted.saturating_sub(reserved);
             let reason = format!(
                 "The operating system is not able to handle the specified number of clients, try with {clients}"
             );

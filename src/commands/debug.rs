@@ -366,6 +366,11 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
                 .map(|(member, _)| serialized_string_bytes(StringRef::Bytes(member)) + size_of::<f64>());
             length_bytes(set.len()) + members.sum::<usize>()
         }
+        (None, Some(Object::Hash(hash))) => {
+            let mut bytes = length_bytes(hash.len());
+            hash.for_each(|name, value| bytes += serialized_item_bytes(name) + serialized_item_bytes(value));
+            bytes
+        }
         (None, None) => 0,
     }
 }
@@ -427,6 +432,7 @@ fn type_number(kind: Kind) -> u32 {
         Kind::List => 1,
         Kind::Set => 2,
         Kind::SortedSet => 3,
+        Kind::Hash => 4,
     }
 }
 
@@ -462,6 +468,12 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
             let mut element = Sum::default();
             mix(&mut element, member);
             mix(&mut element, digest_text(score).as_bytes());
+            add(digest, &element);
+        }),
+        Some(Object::Hash(hash)) => hash.for_each(|name, value| {
+            let mut element = Sum::default();
+            mix(&mut element, &name.to_vec());
+            mix(&mut element, &value.to_vec());
             add(digest, &element);
         }),
         None => {}

@@ -53,7 +53,7 @@ pub const COMMANDS: &[Command] = &[
         "O(1)",
         "source destination",
     ),
-    list("lmpop", -4, Run::Hops { whole: lmpop, steps: &[first_existing, pop_from], plan: lmpop_plan })
+    list("lmpop", -4, Run::Hops { whole: lmpop, steps: POP_STEPS, plan: lmpop_plan })
         .since("7.0.0")
         .flags(flag::WRITE)
         .keys(&[KeySpec::counted(1, POPPED)])
@@ -281,6 +281,10 @@ fn lmpop(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// What [`plan_pop`] has shards do.
+pub(super) const POP_STEPS: &[DataFunction] = &[first_existing, pop_from, first_list];
+const STEP_FIRST_LIST: usize = 2;
+
 /// Of one shard's keys: the argument of the first that exists, below zero if it holds no list; 0 if there
 /// is none.
 pub(super) fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
@@ -294,6 +298,18 @@ pub(super) fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
         }
     }
     data.reply.integer(first);
+    Ok(())
+}
+
+/// The same for a client that has waited, to whom keys of other types are as good as missing.
+pub(super) fn first_list(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let keys = 1..data.args.len();
+    let is_list = |index: &usize| {
+        let Target { database, key, .. } = data.target(*index);
+        database.find_write(&key).is_some_and(|entry| entry.kind() == Kind::List)
+    };
+    let first = keys.into_iter().find(is_list).unwrap_or(0);
+    data.reply.integer(first as i64);
     Ok(())
 }
 
@@ -316,7 +332,6 @@ fn lmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
 /// element, which is answered alone, or as many as are wanted.
 pub(super) fn plan_pop(plan: &mut Plan<'_>, request: PopMany, one: bool) -> Result<(), CommandError> {
     let PopMany { keys, end, count } = request;
-    let again = plan.again;
     let owners: Vec<(usize, usize)> = keys.map(|index| (index, plan.shard_of(index))).collect();
     // The arguments of a shard's own keys.
     let own = |shard| owners.iter().filter(move |(_, owner)| *owner == shard).map(|(index, _)| *index);
@@ -326,7 +341,8 @@ pub(super) fn plan_pop(plan: &mut Plan<'_>, request: PopMany, one: bool) -> Resu
                 let mut args = vec![plan.args.get(0).to_vec()];
                 args.extend(own(shard).map(|index| plan.args.get(index).to_vec()));
                 if args.len() > 1 {
-                    plan.work.push(Work { shard, step: 0, args, moved: None });
+                    let step = if plan.again { STEP_FIRST_LIST } else { 0 };
+                    plan.work.push(Work { shard, step, args, moved: None });
                 }
             }
         }
@@ -337,7 +353,6 @@ pub(super) fn plan_pop(plan: &mut Plan<'_>, request: PopMany, one: bool) -> Resu
                 let nth = position.unsigned_abs() as usize - 1;
                 Some((own(result.shard).nth(nth)?, position > 0, result.shard))
             });
-            let found = found.filter(|&(_, is_list, _)| is_list || !again);
             match found.min() {
                 None => plan.reply.null_array(),
                 Some((_, false, _)) => return Err(CommandError::WrongType),

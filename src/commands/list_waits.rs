@@ -4,8 +4,8 @@
 //! asks to be parked (`Data::park`).
 
 use super::list_moves::{
-    PopMany, check_destination, check_source, end_of, first_existing, lmove_pop, lmove_push, move_element,
-    move_plan, plan_pop, pop_first, pop_from, rpoplpush_pop, rpoplpush_push,
+    POP_STEPS, PopMany, check_destination, check_source, end_of, lmove_pop, lmove_push, move_element,
+    move_plan, plan_pop, pop_first, rpoplpush_pop, rpoplpush_push,
 };
 use super::lists::list;
 use super::waiting::{plan_waiting, serving_keys, timeout_ms};
@@ -29,8 +29,6 @@ const fn waiting(
 ) -> Command {
     list(name, arity, Run::Wait { whole, steps, plan })
 }
-
-const POP_STEPS: &[DataFunction] = &[first_existing, pop_from];
 
 pub const COMMANDS: &[Command] = &[
     waiting("blpop", -3, blpop, POP_STEPS, blpop_plan)

@@ -95,7 +95,7 @@ pub const COMMANDS: &[Command] = &[
     ),
 ];
 
-pub(super) fn write_item(item: Item<'_>, reply: &mut Reply<'_>) {
+pub(in crate::commands) fn write_item(item: Item<'_>, reply: &mut Reply<'_>) {
     match item {
         Item::Int(number) => reply.bulk_integer(number),
         Item::Bytes(bytes) => reply.bulk(bytes),

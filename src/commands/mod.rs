@@ -18,6 +18,7 @@ pub mod databases;
 pub mod debug;
 pub mod docs;
 pub mod expire;
+pub mod hashes;
 pub mod help;
 pub mod info;
 pub mod introspection;
@@ -68,6 +69,7 @@ pub const FAMILIES: &[&[Command]] = &[
     list_waits::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
+    hashes::COMMANDS,
     keys::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -370,6 +372,7 @@ pub enum Group {
     List,
     Set,
     SortedSet,
+    Hash,
     Connection,
     Server,
     Cluster,
@@ -384,6 +387,7 @@ impl Group {
             Group::List => "list",
             Group::Set => "set",
             Group::SortedSet => "sorted_set",
+            Group::Hash => "hash",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

@@ -2,7 +2,7 @@
 
 use super::{Command, Data, Group, KeySpec, Merge, Run, Split, Target, category, flag, key_flag};
 use crate::error::CommandError;
-use crate::keyspace::{EntryRef, Expiry, Keyspace, StringRef, StringValue};
+use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, StringRef, StringValue};
 use crate::resp::number::IntegerText;
 use crate::resp::{Args, Reply};
 use crate::transaction::{Plan, Work};
@@ -484,14 +484,42 @@ fn strlen(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Keys of one command whose buckets and entries are fetched before the first of them is looked at.
+const FETCHED_KEYS: usize = 16;
+
+/// Starts to fetch what the keys at argument `first` and every `step` after it need, as many as
+/// [`FETCHED_KEYS`]: their hashes and slots.
+fn fetch_keys(
+    keyspace: &mut Keyspace,
+    database: usize,
+    args: &Args<'_>,
+    first: usize,
+    step: usize,
+) -> [(u64, u16); FETCHED_KEYS] {
+    let mut keys = [(0, 0); FETCHED_KEYS];
+    let positions = || (first..args.len()).step_by(step);
+    for (place, index) in keys.iter_mut().zip(positions()) {
+        let key = keyspace.key(args.get(index));
+        *place = (key.hash, key.slot);
+        keyspace.database(database).prefetch_bucket(&key);
+    }
+    for (&(hash, slot), index) in keys.iter().zip(positions()) {
+        keyspace.database(database).prefetch_entry(&Key { bytes: args.get(index), hash, slot });
+    }
+    keys
+}
+
 fn mget(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Data { keyspace, args, reply, database, .. } = data;
     reply.array(args.len() - 1);
-    for index in 1..args.len() {
-        let key = keyspace.key(args.get(index));
-        match keyspace.database(*database).find_read(&key).and_then(|entry| entry.string()) {
-            Some(value) => write_string(value, reply),
-            None => reply.null(),
+    for first in (1..args.len()).step_by(FETCHED_KEYS) {
+        let keys = fetch_keys(keyspace, *database, args, first, 1);
+        for (&(hash, slot), index) in keys.iter().zip(first..args.len()) {
+            let key = Key { bytes: args.get(index), hash, slot };
+            match keyspace.database(*database).find_read(&key).and_then(|entry| entry.string()) {
+                Some(value) => write_string(value, reply),
+                None => reply.null(),
+            }
         }
     }
     Ok(())
@@ -499,14 +527,17 @@ fn mget(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 /// Sets the pairs from argument 1 on.
 fn set_pairs(keyspace: &mut Keyspace, database: usize, args: &mut Args<'_>) {
-    for index in (1..args.len()).step_by(2) {
-        let owned = args.is_owned(index + 1).then(|| args.take(index + 1));
-        let key = keyspace.key(args.get(index));
-        let value = match owned {
-            None => StringValue::Bytes(args.get(index + 1)),
-            Some(bytes) => StringValue::Owned(bytes),
-        };
-        keyspace.database(database).set_string(&key, value, Expiry::Clear);
+    for first in (1..args.len()).step_by(2 * FETCHED_KEYS) {
+        let keys = fetch_keys(keyspace, database, args, first, 2);
+        for (&(hash, slot), index) in keys.iter().zip((first..args.len()).step_by(2)) {
+            let owned = args.is_owned(index + 1).then(|| args.take(index + 1));
+            let key = Key { bytes: args.get(index), hash, slot };
+            let value = match owned {
+                None => StringValue::Bytes(args.get(index + 1)),
+                Some(bytes) => StringValue::Owned(bytes),
+            };
+            keyspace.database(database).set_string(&key, value, Expiry::Clear);
+        }
     }
 }
 

@@ -450,9 +450,9 @@ directives! {
     }
     "Data types" {
         "hash-max-listpack-entries" ["hash-max-ziplist-entries"] hash_max_listpack_entries: u64 = 512;
-            LONG, Live, NotYet, "Most fields of a compact hash.";
+            LONG, Live, InEffect, "Most fields of a compact hash.";
         "hash-max-listpack-value" ["hash-max-ziplist-value"] hash_max_listpack_value: u64 = 64;
-            memory(0, i64::MAX as i128), Live, NotYet, "Longest field or value of a compact hash.";
+            memory(0, i64::MAX as i128), Live, InEffect, "Longest field or value of a compact hash.";
         "list-max-listpack-size" ["list-max-ziplist-size"] list_max_listpack_size: i32 = -2;
             integer(i32::MIN as i128, i32::MAX as i128), Live, InEffect,
             "Entries in a node of a list, or -1 to -5 for 4 to 64 KiB.";

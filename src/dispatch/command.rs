@@ -13,7 +13,7 @@ use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::ReplyMode;
 use crate::shard::Report;
-use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader, NO_KEY};
+use crate::shard::batch::{Batch, BatchKind, Extra, ItemHeader};
 use crate::shard::locks::Intent;
 use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
@@ -262,7 +262,8 @@ impl Dispatcher {
     pub(super) fn register(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) -> u32 {
         let session = self.shard.sessions.get(token);
         let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
-        let (number, _) = self.waits.insert(Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
+        let (number, _) =
+            self.waits.insert(Box::new(Wait { token, outstanding: 0, parts, kind, silent, parked_on: None }));
         if let Some(session) = self.shard.sessions.get(token) {
             session.waiting = Some(number);
         }
@@ -302,7 +303,10 @@ impl Dispatcher {
     pub(super) fn wait_with(&mut self, token: Token, kind: Kind, parts: Vec<PartOf>) {
         let session = self.shard.sessions.get(token);
         let silent = session.is_none_or(|session| session.reply_mode != ReplyMode::On);
-        self.start_waiting(token, Box::new(Wait { token, outstanding: 0, parts, kind, silent }));
+        self.start_waiting(
+            token,
+            Box::new(Wait { token, outstanding: 0, parts, kind, silent, parked_on: None }),
+        );
     }
 
     /// Gives every shard its share of the arguments.
@@ -699,18 +703,8 @@ impl Coordination {
     }
 
     fn share_header(&self) -> ItemHeader {
-        ItemHeader {
-            command: self.command,
-            step: SHARE,
-            resp3: self.resp3,
-            no_touch: false,
-            parks: false,
-            in_exec: false,
-            database: self.database,
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
-        }
+        let resp3 = self.resp3;
+        ItemHeader { step: SHARE, resp3, ..ItemHeader::new(self.command, self.database) }
     }
 }
 

@@ -16,12 +16,13 @@ use crate::commands::keyspec::find_keys;
 use crate::commands::transactions::{STEP_CHECK, STEP_UNWATCH, STEP_WATCH};
 use crate::commands::{CommandId, Run, Split, TransactionAction, flag, key_flag};
 use crate::error::CommandError;
+use crate::log;
 use crate::resp::number::parse_integer;
 use crate::resp::{Args, Reply, Span};
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{ReplyMode, Transaction, WatchedKey};
-use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
+use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::locks::Intent;
 use crate::shard::planted::Bug;
 use crate::shard::queue::TransactionId;
@@ -83,18 +84,8 @@ impl Needs {
 
 impl Exec {
     fn header(&self, index: usize, resp3: bool) -> ItemHeader {
-        ItemHeader {
-            command: self.burst.call(index).command,
-            step: 0,
-            resp3,
-            no_touch: false,
-            parks: false,
-            in_exec: true,
-            database: self.databases[index],
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
-        }
+        let command = self.burst.call(index).command;
+        ItemHeader { resp3, in_exec: true, ..ItemHeader::new(command, self.databases[index]) }
     }
 
     pub fn call(&self, index: usize) -> Call {
@@ -146,6 +137,13 @@ impl Dispatcher {
         let queued = session.transaction.as_mut().and_then(|transaction| transaction.queued.as_mut());
         if let Some(queued) = queued {
             queued.push(burst.args(index, bytes), command.flags);
+            // What waits for EXEC is input that has not run, too.
+            if queued.argument_bytes as u64 > self.shard.config.client_query_buffer_limit {
+                log!(Warning, "Closing client {} that reached max query buffer length", session.id);
+                session.closing = true;
+                self.shard.sessions.kill.push(token);
+                return;
+            }
         }
         let mark = out.len();
         out.extend_from_slice(b"+QUEUED\r\n");
@@ -274,18 +272,8 @@ impl Dispatcher {
     }
 
     fn put_watch_item(&mut self, kind: BatchKind, step: u8, watched: &WatchedKey, more: &[u8]) -> PartOf {
-        let header = ItemHeader {
-            command: self.watch_command,
-            step,
-            resp3: false,
-            no_touch: false,
-            parks: false,
-            in_exec: true,
-            database: watched.database,
-            arguments: if more.is_empty() { 2 } else { 3 },
-            slot: NO_KEY,
-            hash: 0,
-        };
+        let arguments = if more.is_empty() { 2 } else { 3 };
+        let header = ItemHeader { step, arguments, ..ItemHeader::new(self.watch_command, watched.database) };
         let words = [b"watch".as_slice(), &watched.key, more];
         let words = words.into_iter().take(header.arguments as usize);
         self.put_share(kind, watched.shard as usize, header, words)
@@ -546,18 +534,8 @@ impl Dispatcher {
             let batch = self.batches.batch_mut(shares[share].batch);
             batch.intents.push(intent);
             let version = (watched.version as i64).to_string();
-            let header = ItemHeader {
-                command: self.watch_command,
-                step: STEP_CHECK,
-                resp3: false,
-                no_touch: false,
-                parks: false,
-                in_exec: true,
-                database: watched.database,
-                arguments: 3,
-                slot: NO_KEY,
-                hash: 0,
-            };
+            let header = ItemHeader::new(self.watch_command, watched.database);
+            let header = ItemHeader { step: STEP_CHECK, arguments: 3, ..header };
             let mut writer = batch.begin(header);
             [b"watch".as_slice(), &watched.key, version.as_bytes()]
                 .iter()

@@ -14,7 +14,7 @@ use crate::resp::Reply;
 use crate::runtime::clock::Ticks;
 use crate::runtime::engine::Token;
 use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
-use crate::shard::batch::{BatchKind, ItemHeader, NO_KEY};
+use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::planted::Bug;
 
 use super::burst::{self, Burst, Call, Way};
@@ -288,16 +288,10 @@ impl Dispatcher {
         let silent = session.reply_mode != ReplyMode::On;
         let authenticated = session.authenticated;
         let header = ItemHeader {
-            command: 0,
-            step: 0,
             resp3: session.resp3,
             no_touch: session.no_touch,
             parks: burst.call(stretch.start).may_wait,
-            in_exec: false,
-            database: session.database,
-            arguments: 0,
-            slot: NO_KEY,
-            hash: 0,
+            ..ItemHeader::new(u16::MAX, session.database)
         };
         if stretch.clone().any(|index| burst.call(index).way == Way::Several) {
             return self.send_segment(token, bytes, burst, stretch, header);

@@ -355,10 +355,21 @@ impl Dispatcher {
     /// A client of this shard is parked on shard `from`.
     pub(super) fn client_is_parked(&mut self, from: usize, wait: u32) {
         let Some(token) = self.waits.token(wait) else { return };
-        match self.shard.sessions.get(token) {
-            Some(session) => session.blocked = true,
-            None => self.send(from, Message::Unpark(wait, Unblocked::Gone)),
+        self.waits.park(wait, from);
+        if !self.set_blocked(token) {
+            self.send(from, Message::Unpark(wait, Unblocked::Gone));
         }
+    }
+
+    /// A session waits for elements from now on; `false` if there is none.
+    fn set_blocked(&mut self, token: Token) -> bool {
+        let Some(session) = self.shard.sessions.get(token) else { return false };
+        session.blocked = true;
+        // Its client may have gone in the meantime, which would not be looked at again.
+        if session.ended {
+            self.shard.sessions.mark_dirty(token);
+        }
+        true
     }
 
     /// Ends the waiting of this shard's clients that went away or were told to.
@@ -454,9 +465,7 @@ impl Dispatcher {
         coordination.block = Some(block);
         self.conclude(coordination.transaction.take());
         let wait = self.register(token, Kind::Blocked(block), Vec::new());
-        if let Some(session) = self.shard.sessions.get(token) {
-            session.blocked = true;
-        }
+        self.set_blocked(token);
         let Some(entry) = self.parking.blocks.get_mut(&block) else { return false };
         entry.idle = Some((wait, coordination));
         for shard in std::mem::take(&mut entry.asked) {

@@ -171,12 +171,11 @@ impl Dispatcher {
         if let Some(moved) = moved {
             batch.extras_out.push((number, Extra::Moved(moved)));
         }
-        if header.step != 0 {
-            // A share of a command: the command as a whole is counted where it came from.
-            return;
-        }
         let ticks = Ticks::now().wrapping_sub(started);
-        self.shard.metrics.ran(header.command, ticks);
+        if header.step == 0 {
+            // Of which this is a share or a step, is counted where it came from.
+            self.shard.metrics.ran(header.command, ticks);
+        }
         if ticks > self.shard.slow_ticks {
             batch.slow.push((number, ticks));
         }

@@ -19,6 +19,8 @@ pub struct Wait {
     pub kind: Kind,
     /// Replies are dropped (CLIENT REPLY OFF).
     pub silent: bool,
+    /// The shard on which the client is parked.
+    pub parked_on: Option<u16>,
 }
 
 /// A stretch of items in a batch. Its batch is [`DEFERRED`] while its replies are yet to come in another.
@@ -73,10 +75,12 @@ impl Waits {
                 parts: Vec::new(),
                 kind: Kind::Burst(Vec::new()),
                 silent: false,
+                parked_on: None,
             })
         });
         wait.token = token;
         wait.silent = false;
+        wait.parked_on = None;
         wait
     }
 
@@ -92,10 +96,16 @@ impl Waits {
         self.get(number).map(|wait| wait.token)
     }
 
+    /// The client of a wait is parked on `shard`. The batch in which that was found is yet to come.
+    pub fn park(&mut self, number: u32, shard: usize) {
+        if let Some(Some(wait)) = self.slots.get_mut(number as usize) {
+            wait.parked_on = Some(shard as u16);
+        }
+    }
+
     /// The shard on which the client of a wait is parked.
     pub fn parked_on(&self, number: u32) -> Option<usize> {
-        let parts = &self.get(number)?.parts;
-        parts.iter().find(|part| part.batch == DEFERRED).map(|part| part.first as usize)
+        self.get(number)?.parked_on.map(usize::from)
     }
 
     /// Registers a wait: its number, and itself in its place.

@@ -110,7 +110,7 @@ impl<E: Engine> Plane<E> {
     pub(super) fn ended(&mut self, token: Token) {
         let Some(session) = self.dispatcher.shard.sessions.get(token) else { return };
         session.ended = true;
-        if session.paused || session.blocked {
+        if session.paused {
             return self.close(token);
         }
         self.dispatcher.shard.sessions.mark_dirty(token);

@@ -21,7 +21,7 @@ use crate::runtime::uring::UringEngine;
 use crate::runtime::{allocator, process, socket};
 use crate::session::ConnectionKind;
 use crate::shard::mailbox;
-use crate::shard::node::{Node, NodeOptions, RESERVED_DESCRIPTORS};
+use crate::shard::node::{Node, NodeOptions, reserved_descriptors};
 use crate::shard::route::SHARDS_MAX;
 use crate::shard::upkeep::log_level;
 
@@ -66,7 +66,7 @@ fn serve(startup: Startup) -> Result<(), String> {
         shards => shards,
     };
     let engine = choose_engine(config.engine)?;
-    check_limits(&mut config)?;
+    check_limits(&mut config, shards)?;
     let core_ports = core_ports(&config, shards)?;
     let listeners = open_listeners(&config, shards, core_ports.as_deref())?;
     let (mailboxes, bells) =
@@ -230,7 +230,7 @@ fn engine_name(engine: EngineChoice) -> &'static str {
     if engine == EngineChoice::Epoll { "epoll" } else { "io_uring" }
 }
 
-fn check_limits(config: &mut Config) -> Result<(), String> {
+fn check_limits(config: &mut Config, shards: usize) -> Result<(), String> {
     let locked = process::locked_memory_limit_bytes();
     if locked < LOCKED_MEMORY_BYTES_MIN {
         return Err(format!(
@@ -240,10 +240,10 @@ fn check_limits(config: &mut Config) -> Result<(), String> {
             LOCKED_MEMORY_BYTES_MIN >> 10
         ));
     }
-    let wanted = u64::from(config.maxclients) + RESERVED_DESCRIPTORS;
+    let wanted = u64::from(config.maxclients) + reserved_descriptors(shards);
     let granted = process::raise_open_files_limit(wanted);
     if granted < wanted {
-        let clients = granted.saturating_sub(RESERVED_DESCRIPTORS).max(1) as u32;
+        let clients = granted.saturating_sub(reserved_descriptors(shards)).max(1) as u32;
         log!(
             Warning,
             "You requested maxclients of {} requiring at least {wanted} max file descriptors, but the limit \

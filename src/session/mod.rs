@@ -197,9 +197,11 @@ impl Session {
         self.waiting.is_some() || self.paused || self.deferred
     }
 
-    /// Whether nothing more will be asked or answered: it can be closed once its output has left.
+    /// Whether nothing more will be asked or answered: it can be closed once its output has left. Elements that
+    /// a client waits for are not waited for once it has gone.
     pub fn is_over(&self) -> bool {
-        self.closing || (self.ended && self.waiting.is_none() && !self.deferred)
+        let waits = (self.waiting.is_some() && !self.blocked) || self.deferred;
+        self.closing || (self.ended && !waits)
     }
 
     pub fn details_mut(&mut self) -> &mut Details {

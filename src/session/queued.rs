@@ -23,6 +23,8 @@ pub struct Queued {
     pub failed: bool,
     /// The flags of all commands together.
     pub flags: u32,
+    /// Bytes of all arguments.
+    pub argument_bytes: usize,
 }
 
 /// A key whose change makes EXEC do nothing.
@@ -42,6 +44,7 @@ impl Queued {
         self.flags |= flags;
         let (start, first_span) = (self.bytes.len(), self.spans.len() as u32);
         for position in 0..args.len() {
+            self.argument_bytes += args.get(position).len();
             if args.is_owned(position) {
                 self.spans.push(Span::owned(self.owned.len()));
                 self.owned.push(args.take(position));

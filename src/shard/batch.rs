@@ -216,6 +216,12 @@ impl Batch {
         Some(self.extras_out.swap_remove(position).1)
     }
 
+    /// How many clock ticks item `item` took, if that was long.
+    pub fn take_slow(&mut self, item: u32) -> Option<u64> {
+        let position = self.slow.iter().position(|(number, _)| *number == item)?;
+        Some(self.slow.swap_remove(position).1)
+    }
+
     /// What goes along with item `item`.
     pub fn take_extra_in(&mut self, item: u32) -> Option<Extra> {
         let position = self.extras_in.iter().position(|(number, _)| *number == item)?;
@@ -300,6 +306,22 @@ impl ItemWriter<'_> {
 }
 
 impl ItemHeader {
+    /// Of a command without a key, from a client that speaks RESP2.
+    pub fn new(command: u16, database: u16) -> Self {
+        ItemHeader {
+            command,
+            step: 0,
+            resp3: false,
+            no_touch: false,
+            parks: false,
+            in_exec: false,
+            database,
+            arguments: 0,
+            slot: NO_KEY,
+            hash: 0,
+        }
+    }
+
     #[inline(always)]
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];

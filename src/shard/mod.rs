@@ -25,7 +25,7 @@ use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
 use crate::session::{Sessions, Unblocked, WatchedKey};
-use crate::types::{Limits, list, set, sorted_set};
+use crate::types::{Limits, hash, list, set, sorted_set};
 
 pub use node::Node;
 pub use report::Report;
@@ -148,6 +148,10 @@ fn limits(config: &Config) -> Limits {
             integers: number(config.set_max_intset_entries),
             entries: number(config.set_max_listpack_entries),
             member_bytes: number(config.set_max_listpack_value),
+        },
+        hash: hash::Limits {
+            entries: number(config.hash_max_listpack_entries),
+            value_bytes: number(config.hash_max_listpack_value),
         },
         sorted_set: sorted_set::Limits {
             entries: number(config.zset_max_listpack_entries),

@@ -9,8 +9,11 @@ use crate::runtime::clock::Ticks;
 
 use super::config_log::ConfigLog;
 
-/// Descriptors that the process needs besides its clients.
-pub const RESERVED_DESCRIPTORS: u64 = 64;
+/// Descriptors that the process needs besides its clients: some for itself, and for each shard those of its
+/// executor, its ring, its bell and its listeners.
+pub fn reserved_descriptors(shards: usize) -> u64 {
+    64 + 10 * shards as u64
+}
 
 /// The process, as all its shards see it.
 pub struct Node {

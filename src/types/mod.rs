@@ -5,6 +5,7 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+pub mod hash;
 pub mod hash_index;
 pub mod list;
 pub mod long_double;
@@ -13,6 +14,7 @@ pub mod score;
 pub mod set;
 pub mod sorted_set;
 
+pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
 pub use sorted_set::SortedSet;
@@ -24,6 +26,8 @@ pub struct Limits {
     pub list: packed::Limit,
     /// Of a compact set.
     pub set: set::Limits,
+    /// Of a compact hash.
+    pub hash: hash::Limits,
     /// Of a compact sorted set.
     pub sorted_set: sorted_set::Limits,
 }
@@ -33,6 +37,7 @@ impl Default for Limits {
         Limits {
             list: list::limit_of_setting(-2),
             set: set::Limits { integers: 512, entries: 128, member_bytes: 64 },
+            hash: hash::Limits { entries: 512, value_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
         }
     }
@@ -45,6 +50,7 @@ pub enum Kind {
     List,
     Set,
     SortedSet,
+    Hash,
 }
 
 impl Kind {
@@ -55,6 +61,7 @@ impl Kind {
             Kind::List => "list",
             Kind::Set => "set",
             Kind::SortedSet => "zset",
+            Kind::Hash => "hash",
         }
     }
 }
@@ -94,6 +101,7 @@ pub enum Object {
     List(List),
     Set(Set),
     SortedSet(SortedSet),
+    Hash(Hash),
 }
 
 /// What every structure in an [`Object`] can do.
@@ -130,6 +138,7 @@ macro_rules! of_collection {
             Object::List($structure) => $call,
             Object::Set($structure) => $call,
             Object::SortedSet($structure) => $call,
+            Object::Hash($structure) => $call,
         }
     };
 }
@@ -140,6 +149,7 @@ impl Object {
             Object::List(_) => List::KIND,
             Object::Set(_) => Set::KIND,
             Object::SortedSet(_) => SortedSet::KIND,
+            Object::Hash(_) => Hash::KIND,
         }
     }
 

@@ -1,4 +1,4 @@
-"""redis-py's own methods for strings, sorted sets, keys and the server, each at least once. The client parses each
+"""redis-py's own methods for strings, sorted sets, hashes, keys and the server, each at least once. The client parses each
 reply into its own types, so a reply of the wrong shape fails here even where its text is right."""
 
 import datetime
@@ -221,6 +221,46 @@ def test_sorted_set_scan(r):
     cursor, elements = r.zscan("missing")
     assert cursor == 0 and list(elements) == []
     assert r.zrange("large", 500, 501) == ["member:500", "member:501"]
+    assert r.delete("large") == 1
+
+
+# Hashes.
+
+
+def test_hash_fields(r):
+    assert r.hset("h", "a", 1) == 1 and r.hset("h", mapping={"a": 2, "b": "two"}) == 1
+    assert r.hget("h", "a") == "2" and r.hget("h", "none") is None and r.hget("missing", "a") is None
+    assert r.hmget("h", "a", "none", "b") == ["2", None, "two"] and r.hmget("missing", ["a"]) == [None]
+    assert r.hgetall("h") == {"a": "2", "b": "two"} and r.hgetall("missing") == {}
+    assert r.hkeys("h") == ["a", "b"] and r.hvals("h") == ["2", "two"]
+    assert r.hlen("h") == 2 and r.hlen("missing") == 0
+    assert r.hexists("h", "a") is True and r.hexists("h", "none") is False
+    assert r.hstrlen("h", "b") == 3 and r.hstrlen("h", "none") == 0
+    assert r.hsetnx("h", "a", 3) == 0 and r.hsetnx("h", "c", 3) == 1
+    assert r.hincrby("h", "c") == 4 and r.hincrby("h", "c", -10) == -6
+    assert r.hincrbyfloat("h", "c", 0.5) == -5.5 and r.hget("h", "c") == "-5.5"
+    assert r.hdel("h", "a", "none", "b") == 2 and r.hdel("h", "c") == 1 and r.exists("h") == 0
+    r.set("text", "abc")
+    r.hset("h", "text", "abc")
+    fails(redis.ResponseError, "WRONGTYPE", r.hset, "text", "a", 1)
+    fails(redis.ResponseError, "hash value is not an integer", r.hincrby, "h", "text")
+    fails(redis.ResponseError, "hash value is not a float", r.hincrbyfloat, "h", "text")
+
+
+def test_hash_scan(r):
+    fields = {f"field:{number}": str(number) for number in range(1000)}
+    assert r.hset("large", mapping=fields) == 1000
+    assert r.type("large") == "hash" and r.object("encoding", "large") == "hashtable"
+    assert dict(r.hscan_iter("large", count=50)) == fields
+    assert dict(r.hscan_iter("large", match="*:77")) == {"field:77": "77"}
+    assert r.hgetall("large") == fields
+    cursor, found = r.hscan("missing")
+    assert cursor == 0 and dict(found) == {}
+    assert r.hrandfield("large") in fields and len(set(r.hrandfield("large", 20))) == 20
+    assert len(r.hrandfield("large", -2000)) == 2000
+    r.hset("small", mapping={"a": 1})
+    assert r.hrandfield("small", 5) == ["a"]
+    assert list(r.hrandfield("small", 1, withvalues=True)) in (["a", "1"], [["a", "1"]])
     assert r.delete("large") == 1
 
 

@@ -46,7 +46,8 @@ const fn one(name: &'static str, arity: i16, function: DataFunction) -> Command 
     sorted_set(name, arity, Run::OneShard(function)).keys(READ_KEY)
 }
 
-const POP_STEPS: &[DataFunction] = &[pop::first_existing, pop::pop_from];
+const POP_STEPS: &[DataFunction] = &[pop::first_existing, pop::pop_from, pop::first_sorted_set];
+const STEP_FIRST_SORTED_SET: usize = 2;
 const WAITS: u32 = flag::WRITE | flag::BLOCKING;
 const WAIT_KEYS: &[KeySpec] = &[KeySpec::range(1, -2, 1, POPPED)];
 

@@ -251,6 +251,18 @@ pub(super) fn first_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The same for a client that has waited, to whom keys of other types are as good as missing.
+pub(super) fn first_sorted_set(data: &mut Data<'_>) -> Result<(), CommandError> {
+    let keys = 1..data.args.len();
+    let is_sorted_set = |index: &usize| {
+        let target = data.target(*index);
+        target.database.find_write(&target.key).is_some_and(|entry| entry.kind() == Kind::SortedSet)
+    };
+    let first = keys.into_iter().find(is_sorted_set).unwrap_or(0);
+    data.reply.integer(first as i64);
+    Ok(())
+}
+
 pub(super) fn zmpop_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> {
     let request = Request::parse(&plan.args, 1)?;
     plan_pop(plan, 2..2 + request.keys, request.end, Some(request.count))
@@ -274,7 +286,8 @@ fn plan_pop(
                 let words = std::iter::once(0).chain(own).map(|index| plan.args.get(index).to_vec());
                 let args: Vec<Vec<u8>> = words.collect();
                 if args.len() > 1 {
-                    plan.work.push(Work { shard, step: 0, args, moved: None });
+                    let step = if plan.again { super::STEP_FIRST_SORTED_SET } else { 0 };
+                    plan.work.push(Work { shard, step, args, moved: None });
                 }
             }
         }
@@ -285,8 +298,6 @@ fn plan_pop(
                 let position = own.nth(answer.unsigned_abs() as usize - 1)?;
                 Some((position, answer > 0))
             });
-            let again = plan.again;
-            let first = first.filter(|&(_, is_sorted_set)| is_sorted_set || !again);
             match first.min() {
                 None => plan.reply.null_array(),
                 Some((_, false)) => return Err(CommandError::WrongType),
