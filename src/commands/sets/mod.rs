@@ -12,6 +12,8 @@ mod combine;
 mod draw;
 pub mod flat;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use super::lists::write_item;
 use super::{Command, DataFunction, Group, KeySpec, Run, category, flag, key_flag};
