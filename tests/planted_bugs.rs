@@ -6,18 +6,23 @@
 mod support;
 
 use polder::shard::planted::Bug;
+use support::simulation::program::Focus;
 use support::simulation::run::{Effort, run_caught};
 
-/// Runs after which a bug has to be found: the rarest takes some hundred on average.
+/// Runs after which a bug has to be found: the rarest takes some hundred on average, most a few.
 const SEEDS_MAX: u64 = 20_000;
 /// Runs without a bug.
 const SEEDS_WITHOUT: u64 = 1_000;
 
 /// The runs it took to find a bug, and what was found.
 fn find(bug: Bug, first: u64, seeds_max: u64) -> Option<(u64, String)> {
+    let focus = match bug {
+        Bug::PostponedForgotten | Bug::ParkedForEver => Focus::Waiting,
+        _ => Focus::All,
+    };
     bug.plant();
     let found = (first..first + seeds_max).find_map(|seed| {
-        let text = run_caught(seed, Effort::Find).err()?;
+        let text = run_caught(seed, focus, Effort::Find).err()?;
         Some((seed - first + 1, text))
     });
     Bug::None.plant();

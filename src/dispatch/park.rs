@@ -145,6 +145,12 @@ impl Parking {
         Some(parked)
     }
 
+    /// Whether the client of a hint has been told that there may be something.
+    fn is_asked(&self, number: u64) -> bool {
+        let waits = self.clients.get(&number).map(|parked| &parked.waits);
+        matches!(waits, Some(Waits::Elsewhere { asked: true, .. }))
+    }
+
     fn hint_of(&self, block: u64, origin: usize) -> Option<u64> {
         let is_it = |parked: &Parked| {
             parked.origin as usize == origin
@@ -232,10 +238,12 @@ impl Dispatcher {
     /// Serves the clients at a key in their order, but for the first `skipped`.
     fn serve_key(&mut self, key: (u16, u64), skipped: usize) {
         let mut place = skipped;
-        if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
-            return;
-        }
         while let Some(&number) = self.parking.by_key.get(&key).and_then(|queue| queue.get(place)) {
+            // What one client has taken is not there for the next: whoever is asked in vain may come upon
+            // another of its keys, out of turn.
+            if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
+                return;
+            }
             let Some(parked) = self.parking.clients.get_mut(&number) else { return };
             let origin = parked.origin as usize;
             match &mut parked.waits {
@@ -416,16 +424,20 @@ impl Dispatcher {
     pub(super) fn keep_hint(&mut self, from: usize, block: u64) {
         let Some(number) = self.parking.hint_of(block, from) else { return };
         let Some(parked) = self.parking.clients.get_mut(&number) else { return };
-        let mut skipped = 1;
+        let mut ask = false;
         if let Waits::Elsewhere { asked, again, .. } = &mut parked.waits {
             *asked = false;
-            skipped = usize::from(!std::mem::take(again));
+            ask = std::mem::take(again);
         }
         let keys: Vec<(u16, u64)> = parked.keys.iter().map(|&hash| (parked.database, hash)).collect();
         for key in keys {
             let queue = self.parking.by_key.get(&key);
             let place = queue.and_then(|queue| queue.iter().position(|&other| other == number));
-            self.serve_key(key, place.map_or(0, |place| place + skipped));
+            self.serve_key(key, place.map_or(0, |place| place + usize::from(!ask)));
+            if ask && self.parking.is_asked(number) {
+                // It looks at all its keys: to be asked for the next one again would go on for ever.
+                break;
+            }
         }
         self.serve_ready();
     }

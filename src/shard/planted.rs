@@ -38,6 +38,10 @@ pub enum Bug {
     AbortKeepsLocks,
     /// The keys that a client watches are watched for ever if it goes without a word.
     WatchedForEver,
+    /// Who waits for elements is forgotten if a transaction has the key when they come.
+    PostponedForgotten,
+    /// Who waits for elements waits on when its client has gone.
+    ParkedForEver,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -50,7 +54,7 @@ mod chosen {
 
     impl Bug {
         /// Every bug, none left out.
-        pub const ALL: [Bug; 16] = [
+        pub const ALL: [Bug; 18] = [
             Bug::LockNotTaken,
             Bug::QueueNotOrdered,
             Bug::LateIdNotRefused,
@@ -67,6 +71,8 @@ mod chosen {
             Bug::WatchIgnoredElsewhere,
             Bug::AbortKeepsLocks,
             Bug::WatchedForEver,
+            Bug::PostponedForgotten,
+            Bug::ParkedForEver,
         ];
 
         /// Plants it, in the whole process and from now on.

@@ -120,7 +120,7 @@ impl Shard {
 
     /// A connection has ended.
     pub fn session_ended(&mut self, session: &mut Session) {
-        if let (true, Some(wait)) = (session.blocked, session.waiting) {
+        if let (true, Some(wait)) = (session.blocked && !Bug::ParkedForEver.is_planted(), session.waiting) {
             self.unblocked.push((wait, Unblocked::Gone));
         }
         if let Some(transaction) = session.transaction.take()

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use polder::runtime::simulated::Peer;
 
-use crate::support::client::{encode, parse};
+use crate::support::client::{Reply, encode, parse};
 use crate::support::random::Random;
 
-use super::model::Command;
+use super::model::{Command, Key};
 use super::orders::{Kind, Unit};
 use super::program::Act;
 use super::world::World;
@@ -178,6 +178,30 @@ impl Client {
         }
         self.unread.drain(..position);
         Ok(any)
+    }
+
+    /// What it waits for, if that is elements and for ever: the database and the keys.
+    pub fn waits_at(&self) -> Option<(usize, &[Key])> {
+        let sent = self.units.len() - self.ends.len();
+        let unit = self.units[..sent].get(self.answering).filter(|_| self.ends.is_empty() && !self.done)?;
+        let keys = match &unit.commands[..] {
+            [Command::AwaitPop(keys, 0)] if unit.kind == Kind::Together => &keys[..],
+            [Command::AwaitMove { from, limit_ms: 0, .. }] if unit.kind == Kind::Together => {
+                std::slice::from_ref(from)
+            }
+            _ => return None,
+        };
+        let selected = |unit: &Unit| {
+            let ran = unit.kind == Kind::Together
+                || (unit.kind == Kind::Exec && matches!(unit.replies.last(), Some(Reply::Array(_))));
+            let select = |command: &Command| match command {
+                Command::Select(database) => Some(*database),
+                _ => None,
+            };
+            unit.commands.iter().rev().find_map(select).filter(|_| ran)
+        };
+        let database = self.units[..self.answering].iter().rev().find_map(selected).unwrap_or(0);
+        Some((database, keys))
     }
 
     /// For a failure.

@@ -40,7 +40,7 @@ pub enum Command {
         from: Key,
         to: Key,
     },
-    /// With a time limit in milliseconds.
+    /// With a time limit in milliseconds; 0 is none.
     AwaitPop(Vec<Key>, u32),
     AwaitMove {
         from: Key,

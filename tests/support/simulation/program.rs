@@ -25,6 +25,14 @@ pub enum Mix {
     Waiting,
 }
 
+/// Which runs there are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Focus {
+    All,
+    /// Those with clients that wait for elements, and with little else.
+    Waiting,
+}
+
 /// A run, but for its clients.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -39,6 +47,10 @@ pub struct Plan {
     /// Commands about all keys.
     whole_databases: bool,
     transactions: bool,
+    /// Hardly anything but lists, and clients that wait.
+    lists: bool,
+    /// Some wait for elements for ever.
+    for_ever: bool,
     databases: usize,
     /// One in so many clients vanishes; one in so many acts kills a client.
     pub vanishing: usize,
@@ -49,8 +61,10 @@ pub struct Plan {
 pub type Act = Vec<(Kind, Vec<Command>)>;
 
 impl Plan {
-    pub fn new(random: &mut Random) -> Plan {
+    pub fn new(focus: Focus, random: &mut Random) -> Plan {
+        let waiting = focus == Focus::Waiting;
         let mix = *random.pick(&[Mix::Judged, Mix::Everything, Mix::Everything, Mix::Waiting]);
+        let mix = if waiting { Mix::Waiting } else { mix };
         let clocks = match random.below(6) {
             0 => Clocks::Exact,
             1 => Clocks::Skewed(20),
@@ -77,6 +91,8 @@ impl Plan {
             favourites: 1 + random.below(keys),
             whole_databases: mix != Mix::Judged && random.one_in(2),
             transactions: !random.one_in(4),
+            lists: mix == Mix::Waiting && (random.one_in(2) || waiting),
+            for_ever: mix == Mix::Waiting && (random.one_in(2) || waiting),
             databases: if mix != Mix::Judged && random.one_in(3) { DATABASES } else { 1 },
             vanishing: often(random, &[3, 8, usize::MAX]),
             killing: often(random, &[10, usize::MAX, usize::MAX]),
@@ -271,6 +287,9 @@ impl Author<'_> {
     }
 
     fn single_key(&mut self) -> Command {
+        if self.plan.lists && !self.random.one_in(20) {
+            return self.on_lists();
+        }
         match self.random.below(8) {
             0 | 1 => Command::Get(self.key()),
             2 => {
@@ -299,7 +318,8 @@ impl Author<'_> {
     }
 
     fn waiting(&mut self) -> Command {
-        let limit_ms = 1 + self.random.below(WAIT_MS_MAX) as u32;
+        let for_ever = self.plan.for_ever && self.random.one_in(2);
+        let limit_ms = if for_ever { 0 } else { 1 + self.random.below(WAIT_MS_MAX) as u32 };
         match self.random.below(4) {
             0 => Command::AwaitMove { from: self.key(), to: self.key(), limit_ms },
             1 => Command::Move { from: self.key(), to: self.key() },
@@ -308,6 +328,9 @@ impl Author<'_> {
     }
 
     fn command(&mut self) -> Command {
+        if self.plan.lists && self.random.one_in(2) {
+            return if self.random.one_in(2) { self.waiting() } else { self.on_lists() };
+        }
         match (self.plan.mix, self.random.below(16)) {
             (Mix::Judged, 14..) => Command::GetSeveral(vec![6, 7]),
             (_, 0..4) => self.single_key(),

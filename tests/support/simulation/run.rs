@@ -9,11 +9,13 @@ use crate::support::random::Random;
 use super::client::Client;
 use super::model::{Command, DATABASES, Key, Model};
 use super::orders::{Kind, Recording, Unit, Verdict, find_order, shrink};
-use super::program::{Author, Class, Mix, OPENING_BALANCE, Plan};
+use super::program::{Act, Author, Class, Focus, Mix, OPENING_BALANCE, Plan};
 use super::world::World;
 
 /// If nobody gets on for so many steps, nobody will.
 const STEPS_WITHOUT_PROGRESS_MAX: u64 = 15_000;
+/// Elements that those get who wait for ever, at most.
+const FEEDINGS_MAX: usize = 100;
 /// Nor if it takes this long altogether.
 const STEPS_MAX: u64 = 400_000;
 /// Accounts, where there are any.
@@ -32,6 +34,8 @@ pub struct Tally {
     pub spoilt: u64,
     /// Clients that went without having been answered.
     pub gone: u64,
+    /// How often all that were left waited for elements, and had to be fed.
+    pub fed: u64,
     /// Histories of which nobody knows whether they are right.
     pub undecided: u64,
 }
@@ -45,6 +49,7 @@ impl AddAssign for Tally {
         self.refused += other.refused;
         self.spoilt += other.spoilt;
         self.gone += other.gone;
+        self.fed += other.fed;
         self.undecided += other.undecided;
     }
 }
@@ -59,9 +64,9 @@ pub enum Effort {
 }
 
 /// Runs a seed; what is wrong, if anything is.
-fn run(seed: u64, effort: Effort) -> Result<Tally, String> {
+fn run(seed: u64, focus: Focus, effort: Effort) -> Result<Tally, String> {
     let mut random = Random::new(seed);
-    let plan = Plan::new(&mut random);
+    let plan = Plan::new(focus, &mut random);
     let told = |text: String| format!("{plan:?}\n{text}");
     let mut simulation = Simulation::new(&plan, &mut random);
     simulation.run().map_err(told)?;
@@ -71,8 +76,8 @@ fn run(seed: u64, effort: Effort) -> Result<Tally, String> {
 }
 
 /// Runs a seed; a panic is wrong, too.
-pub fn run_caught(seed: u64, effort: Effort) -> Result<Tally, String> {
-    std::panic::catch_unwind(|| run(seed, effort)).unwrap_or_else(|cause| {
+pub fn run_caught(seed: u64, focus: Focus, effort: Effort) -> Result<Tally, String> {
+    std::panic::catch_unwind(|| run(seed, focus, effort)).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
         let text = text.or_else(|| cause.downcast_ref::<&str>().map(ToString::to_string));
         Err(format!("the server\npanics: {}", text.unwrap_or_default()))
@@ -82,7 +87,7 @@ pub fn run_caught(seed: u64, effort: Effort) -> Result<Tally, String> {
 /// What the clients of a seed sent and were answered, for a comparison of two runs.
 pub fn record(seed: u64) -> Result<Vec<Vec<Unit>>, String> {
     let mut random = Random::new(seed);
-    let plan = Plan::new(&mut random);
+    let plan = Plan::new(Focus::All, &mut random);
     let mut simulation = Simulation::new(&plan, &mut random);
     simulation.run()?;
     Ok(simulation.clients.iter().map(|client| client.sent_units().to_vec()).collect())
@@ -103,7 +108,7 @@ impl<'a> Simulation<'a> {
         let names = plan.names(random);
         let world = World::new(plan.options, random);
         let clients = Vec::new();
-        // One more writes the accounts at first, and reads everything in the end.
+        // One more writes the accounts at first or feeds those that wait, one reads everything in the end.
         let begin = Model::new(plan.clients + 2);
         Simulation { plan, random, world, clients, names, begin, tally: Tally::default() }
     }
@@ -132,33 +137,108 @@ impl<'a> Simulation<'a> {
         self.go_on()
     }
 
-    fn client(&mut self, number: usize, acts: Vec<super::program::Act>) -> Client {
+    fn client(&mut self, number: usize, acts: Vec<Act>) -> Client {
         let peer = self.world.connect(self.random);
         Client::new(peer, number, acts, self.plan.options.whole, self.random)
     }
 
     /// Turns shards and clients until all clients are done.
     fn go_on(&mut self) -> Result<(), String> {
-        let (begun, mut got_on) = (self.world.now(), self.world.now());
+        let (begun, mut got_on, mut feedings) = (self.world.now(), self.world.now(), 0);
         // How often a client gets its turn: some are slow.
-        let patience = *self.random.pick(&[1, 2, 4]);
+        let slowness = *self.random.pick(&[1, 2, 4]);
         while self.clients.iter().any(|client| !client.done) {
             self.world.turn(self.random);
             let client = self.random.below(self.clients.len());
-            if !self.clients[client].done && self.random.one_in(patience) {
+            if !self.clients[client].done && self.random.one_in(slowness) {
                 self.world.step();
                 if self.clients[client].step(&self.world, &self.names, self.random)? {
                     got_on = self.world.now();
                 }
             }
             let now = self.world.now();
+            if now - got_on > self.patience() && self.all_wait() {
+                feedings += 1;
+                if feedings > FEEDINGS_MAX {
+                    return Err(self.hangs());
+                }
+                self.tally.fed += 1;
+                self.feed()?;
+                got_on = self.world.now();
+                continue;
+            }
             if now - got_on > STEPS_WITHOUT_PROGRESS_MAX || now - begun > STEPS_MAX {
-                let clients: Vec<String> = self.clients.iter().map(Client::describe).collect();
-                let left = self.world.leftovers().join(", ");
-                return Err(format!("hangs: {}\n{left}", clients.join("\n")));
+                return Err(self.hangs());
             }
         }
         Ok(())
+    }
+
+    fn hangs(&mut self) -> String {
+        let clients: Vec<String> = self.clients.iter().map(Client::describe).collect();
+        format!("hangs: {}\n{}", clients.join("\n"), self.world.leftovers().join(", "))
+    }
+
+    /// After so many steps without progress, whatever was on its way has arrived.
+    fn patience(&self) -> u64 {
+        if self.plan.options.delays { 5_000 } else { 500 }
+    }
+
+    /// Whether all that are left wait for elements for ever.
+    fn all_wait(&self) -> bool {
+        self.clients.iter().filter(|client| !client.done).all(|client| client.waits_at().is_some())
+    }
+
+    /// Nobody is left who would bring what the others wait for: one more client makes sure that it is not there,
+    /// and brings it.
+    fn feed(&mut self) -> Result<(), String> {
+        let keys: Vec<Key> = (0..self.plan.keys as Key).collect();
+        let one_by_one = |commands: Vec<Command>| {
+            commands.into_iter().map(|command| vec![(Kind::Together, vec![command])]).collect::<Vec<_>>()
+        };
+        let number = self.plan.clients;
+        for database in 0..DATABASES {
+            let select = Command::Select(database);
+            let mut looks = vec![select.clone()];
+            looks.extend(keys.iter().map(|&key| Command::Range(key)));
+            let looker = self.send_alone(number, one_by_one(looks))?;
+            let mut brings = vec![select];
+            for (unit, &key) in looker.sent_units()[1..].iter().zip(&keys) {
+                let there = matches!(&unit.replies[..], [Reply::Array(elements)] if !elements.is_empty());
+                let waits = |client: &&Client| {
+                    client.waits_at().is_some_and(|(at, keys)| at == database && keys.contains(&key))
+                };
+                if let Some(client) = self.clients.iter().find(waits).filter(|_| there) {
+                    return Err(format!(
+                        "{} has elements for {}",
+                        self.names[key as usize],
+                        client.describe()
+                    ));
+                }
+                if self.clients.iter().any(|client| waits(&client)) {
+                    brings.extend([Command::Delete(vec![key]), Command::Push(key, b"fed".to_vec())]);
+                }
+            }
+            self.clients.push(looker);
+            let bringer = self.send_alone(number, one_by_one(brings))?;
+            self.clients.push(bringer);
+        }
+        Ok(())
+    }
+
+    /// One client, while the others stand still.
+    fn send_alone(&mut self, number: usize, acts: Vec<Act>) -> Result<Client, String> {
+        let mut client = self.client(number, acts);
+        let begun = self.world.now();
+        while !client.done {
+            self.world.turn(self.random);
+            self.world.step();
+            client.step(&self.world, &self.names, self.random)?;
+            if self.world.now() - begun > STEPS_WITHOUT_PROGRESS_MAX {
+                return Err(format!("{}\n{}", self.hangs(), client.describe()));
+            }
+        }
+        Ok(client)
     }
 
     /// One more client reads what the others have left.
@@ -216,7 +296,7 @@ impl<'a> Simulation<'a> {
         let judged = (self.plan.mix == Mix::Judged).then(|| self.history());
         let mut clients: Vec<Vec<Unit>> = vec![Vec::new(); self.plan.clients + 2];
         for client in &self.clients {
-            clients[client.number] = client.sent_units().to_vec();
+            clients[client.number].extend_from_slice(client.sent_units());
         }
         let faults = judged.map(|history| history::check(&history)).unwrap_or_default();
         let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
