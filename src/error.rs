@@ -75,6 +75,8 @@ pub enum CommandError {
     NoInputKey(&'static str),
     /// LIMIT of ZINTERCARD and its kin.
     LimitNegative,
+    /// What SORT compares elements by is no number.
+    SortNotNumber,
     /// The number of keys of ZMPOP and its kin.
     NumkeysNotPositive,
     /// SINTERCARD names more keys than there are arguments.
@@ -145,6 +147,7 @@ impl CommandError {
             ScoresByMember => "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
             WeightNotFloat => "ERR weight value is not a float",
             LimitNegative => "ERR LIMIT can't be negative",
+            SortNotNumber => "ERR One or more scores can't be converted into double",
             NumkeysNotPositive => "ERR numkeys should be greater than 0",
             NumkeysTooLarge => "ERR Number of keys can't be greater than number of args",
             CountNotPositive => "ERR count should be greater than 0",

@@ -224,6 +224,12 @@ const TEMPLATES: &[&str] = &[
     "EXPIRE <t> <s>",
     "SET <t> <v>",
     "DEBUG DIGEST-VALUE <t>",
+    "SORT <k> <sort?>",
+    "SORT <t> <sort?>",
+    "SORT <t> ALPHA STORE <k> <alpha?>",
+    "SORT <z> ALPHA <alpha?> STORE <k>",
+    "SORT_RO <k> <sort?>",
+    "SORT <z> BY nosort <alpha?>",
     "HSET <h> <g> <e>",
     "HSET <h> <g> <e> <g> <e> <g> <e>",
     "HSET <h> <g> <n> <g> <f>",
@@ -455,6 +461,27 @@ const ZCOMBINE2_OPTIONS: &[&str] =
 const ZCOMBINE3_OPTIONS: &[&str] =
     &["WEIGHTS 2 0.5 0.1", "WEIGHTS <c> <c> <c>", "AGGREGATE MIN", "aggregate max", "AGGREGATE FOO"];
 const ZSCAN_OPTIONS: &[&str] = &["MATCH <p>", "COUNT 3", "COUNT 100", "COUNT 0", "FOO"];
+const SORT_OPTIONS: &[&str] = &[
+    "BY *",
+    "BY {a}*",
+    "BY *h->a",
+    "GET #",
+    "GET *",
+    "GET {b}*",
+    "GET {a}*->a",
+    "GET none",
+    "DESC",
+    "asc",
+    "LIMIT <i> <i>",
+    "LIMIT 0 3",
+    "STORE <k>",
+    "STORE <t>",
+    "FOO",
+];
+/// Without BY: in which order elements of equal texts come, is nobody's promise. And with STORE, without which
+/// Redis compares texts only up to a zero byte.
+const ALPHA_OPTIONS: &[&str] =
+    &["GET #", "GET *", "GET {a}*->a", "DESC", "asc", "LIMIT <i> <i>", "LIMIT 0 3", "STORE <k>", "FOO"];
 const COPY_OPTIONS: &[&str] = &["REPLACE", "DB <db>", "replace", "FOO", "DB"];
 
 /// Seconds far in the future and in the past, and what is no time at all.
@@ -561,6 +588,13 @@ const INTENDED: &[Intended] = &[
         command: "SSCAN",
         reason: "what is not a number is no cursor, where Redis takes an empty text for 0",
         accept: |command, _, ours| refuses_empty_cursor(command, 2, ours),
+    },
+    Intended {
+        command: "OBJECT ENCODING",
+        reason: "SORT leaves a small sorted set as it is, where Redis makes it a large one",
+        accept: |_, reference, ours| {
+            *reference == Reply::bulk("skiplist") && *ours == Reply::bulk("listpack")
+        },
     },
     Intended {
         command: "OBJECT ENCODING",
@@ -738,6 +772,8 @@ impl Generator {
                 "<expire?>" => EXPIRE_OPTIONS,
                 "<scan?>" => SCAN_OPTIONS,
                 "<copy?>" => COPY_OPTIONS,
+                "<sort?>" => SORT_OPTIONS,
+                "<alpha?>" => ALPHA_OPTIONS,
                 "<lpos?>" => LPOS_OPTIONS,
                 "<zadd?>" => ZADD_OPTIONS,
                 "<zrange?>" => ZRANGE_OPTIONS,

@@ -38,6 +38,7 @@ pub mod scan;
 pub mod server;
 pub mod sets;
 pub mod slowlog;
+pub mod sort;
 pub mod sorted_sets;
 pub mod strings;
 mod table;
@@ -71,6 +72,7 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_sets::COMMANDS,
     hashes::COMMANDS,
     keys::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
     databases::COMMANDS,
@@ -567,6 +569,9 @@ pub enum Begin {
         word: &'static str,
         from: i16,
     },
+    /// After the option STORE, which is no such word where another option's argument stands. Clients are told
+    /// that it is unknown.
+    StoreOption,
     Unknown,
 }
 
