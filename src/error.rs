@@ -95,8 +95,12 @@ pub enum CommandError {
     NoInputKey(&'static str),
     /// LIMIT of ZINTERCARD and its kin.
     LimitNegative,
+    /// What SORT compares elements by is no number.
+    SortNotNumber,
     /// The number of keys of ZMPOP and its kin.
     NumkeysNotPositive,
+    /// SINTERCARD names more keys than there are arguments.
+    NumkeysTooLarge,
     /// COUNT of ZMPOP and its kin.
     CountNotPositive,
     /// A count that may be below zero, but has no opposite.
@@ -175,7 +179,9 @@ impl CommandError {
             ScoresByMember => "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
             WeightNotFloat => "ERR weight value is not a float",
             LimitNegative => "ERR LIMIT can't be negative",
+            SortNotNumber => "ERR One or more scores can't be converted into double",
             NumkeysNotPositive => "ERR numkeys should be greater than 0",
+            NumkeysTooLarge => "ERR Number of keys can't be greater than number of args",
             CountNotPositive => "ERR count should be greater than 0",
             NotNegatable => {
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"

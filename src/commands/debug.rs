@@ -355,6 +355,11 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
         (None, Some(Object::List(list))) => {
             length_bytes(list.len()) + list.iter().map(serialized_item_bytes).sum::<usize>()
         }
+        (None, Some(Object::Set(set))) => {
+            let mut bytes = length_bytes(set.len());
+            set.for_each(|member| bytes += serialized_item_bytes(member));
+            bytes
+        }
         (None, Some(Object::SortedSet(set))) => {
             let members = set
                 .iter(0..set.len())
@@ -424,6 +429,7 @@ fn type_number(kind: Kind) -> u32 {
     match kind {
         Kind::String => 0,
         Kind::List => 1,
+        Kind::Set => 2,
         Kind::SortedSet => 3,
         Kind::Hash => 4,
     }
@@ -456,6 +462,7 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
     }
     match entry.object() {
         Some(Object::List(list)) => list.iter().for_each(|element| mix(digest, &element.to_vec())),
+        Some(Object::Set(set)) => set.for_each(|member| add(digest, &member.to_vec())),
         Some(Object::SortedSet(set)) => set.iter(0..set.len()).for_each(|(member, score)| {
             let mut element = Sum::default();
             mix(&mut element, member);

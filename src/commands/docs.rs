@@ -92,7 +92,7 @@ fn write_spec(spec: &KeySpec, reply: &mut Reply<'_>) {
             text(reply, "keyword", word);
             integer(reply, "startfrom", from as i64);
         }
-        Begin::Unknown => section(reply, "begin_search", "unknown", 0),
+        Begin::StoreOption | Begin::Unknown => section(reply, "begin_search", "unknown", 0),
     }
     match spec.find {
         Find::Range { last, step, limit } => {

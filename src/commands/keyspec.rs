@@ -9,10 +9,10 @@
 //! there (a range, a count). Routing, COMMAND GETKEYS and ACL use the positions found here; COMMAND INFO
 //! shows the older, coarser form of [`legacy_range`].
 //!
-//! Specifications that cannot be evaluated ([`Begin::Unknown`]) are passed over: commands that have one
-//! look at their options themselves.
+//! Specifications that cannot be evaluated ([`Begin::Unknown`]) are passed over; [`reads_anywhere`] tells whether
+//! a command line has keys of that sort.
 
-use super::{Begin, Command, Find, KeySpec, flag, key_flag};
+use super::{Begin, Command, Find, KeySpec, flag, key_flag, sort};
 use crate::resp::{Args, number};
 
 /// A key on a command line.
@@ -41,6 +41,11 @@ pub fn find_keys(command: &Command, args: &Args<'_>, keys: &mut Vec<KeyPosition>
             index += step;
         }
     }
+}
+
+/// Whether a command line names keys by a pattern: any key of any shard may be one that it reads.
+pub fn reads_anywhere(command: &Command, args: &Args<'_>) -> bool {
+    command.keys.iter().any(|spec| spec.begin == Begin::Unknown) && sort::has_pattern(args)
 }
 
 /// The position of the first key, if there is one.
@@ -84,6 +89,10 @@ fn range_of(spec: &KeySpec, args: &Args<'_>) -> Option<(i64, i64, i64)> {
             Some(index) => index as i64,
             None => return Some(NOTHING),
         },
+        Begin::StoreOption => {
+            let position = sort::store_position(args).map(|position| position as i64);
+            return Some(position.map_or(NOTHING, |position| (position, position, 1)));
+        }
         Begin::Unknown => return Some(NOTHING),
     };
     match spec.find {

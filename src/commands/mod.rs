@@ -36,7 +36,9 @@ pub mod monitor;
 mod random;
 pub mod scan;
 pub mod server;
+pub mod sets;
 pub mod slowlog;
+pub mod sort;
 pub mod sorted_sets;
 pub mod strings;
 mod table;
@@ -66,9 +68,11 @@ pub const FAMILIES: &[&[Command]] = &[
     lists::COMMANDS,
     list_moves::COMMANDS,
     list_waits::COMMANDS,
+    sets::COMMANDS,
     sorted_sets::COMMANDS,
     hashes::COMMANDS,
     keys::COMMANDS,
+    sort::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
     databases::COMMANDS,
@@ -368,6 +372,7 @@ pub enum Group {
     Generic,
     String,
     List,
+    Set,
     SortedSet,
     Hash,
     Connection,
@@ -382,6 +387,7 @@ impl Group {
             Group::Generic => "generic",
             Group::String => "string",
             Group::List => "list",
+            Group::Set => "set",
             Group::SortedSet => "sorted_set",
             Group::Hash => "hash",
             Group::Connection => "connection",
@@ -563,6 +569,9 @@ pub enum Begin {
         word: &'static str,
         from: i16,
     },
+    /// After the option STORE, which is no such word where another option's argument stands. Clients are told
+    /// that it is unknown.
+    StoreOption,
     Unknown,
 }
 

@@ -29,7 +29,7 @@ fn spec_text(spec: &KeySpec) -> String {
     let begin = match spec.begin {
         Begin::Index(index) => format!("i{index}"),
         Begin::Keyword { word, from } => format!("k{word}@{from}"),
-        Begin::Unknown => "?".to_owned(),
+        Begin::StoreOption | Begin::Unknown => "?".to_owned(),
     };
     let find = match spec.find {
         Find::Range { last, step, limit } => format!("range:{last},{step},{limit}"),

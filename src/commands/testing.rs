@@ -111,6 +111,7 @@ impl Harness {
             keyspec::find_keys(command, &args, &mut keys);
             keys
         });
+        let anywhere = with_arguments(arguments, |args| keyspec::reads_anywhere(command, &args));
         let mut owners: Vec<usize> =
             keys.iter().map(|key| self.route.shard_of(&arguments[key.index])).collect();
         owners.sort_unstable();
@@ -120,7 +121,7 @@ impl Harness {
             Run::OneShard(function) => {
                 self.step(owners.first().copied().unwrap_or(0), function, arguments, None, out).map(drop)
             }
-            Run::Hops { whole, .. } if self.keyspaces.len() == 1 || owners.len() == 1 => {
+            Run::Hops { whole, .. } if self.keyspaces.len() == 1 || owners.len() == 1 && !anywhere => {
                 self.step(owners.first().copied().unwrap_or(0), whole, arguments, None, out).map(drop)
             }
             Run::Hops { steps, plan, .. } | Run::Wait { steps, plan, .. } => {

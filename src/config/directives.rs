@@ -460,11 +460,11 @@ directives! {
             NATURAL, Live, NotYet,
             "Nodes at either end of a list that are never compressed; 0 compresses none.";
         "set-max-intset-entries" [] set_max_intset_entries: u64 = 512;
-            LONG, Live, NotYet, "Most members of a set of integers.";
+            LONG, Live, InEffect, "Most members of a set of integers.";
         "set-max-listpack-entries" [] set_max_listpack_entries: u64 = 128;
-            LONG, Live, NotYet, "Most members of a compact set.";
+            LONG, Live, InEffect, "Most members of a compact set.";
         "set-max-listpack-value" [] set_max_listpack_value: u64 = 64;
-            memory(0, i64::MAX as i128), Live, NotYet, "Longest member of a compact set.";
+            memory(0, i64::MAX as i128), Live, InEffect, "Longest member of a compact set.";
         "zset-max-listpack-entries" ["zset-max-ziplist-entries"] zset_max_listpack_entries: u64 = 128;
             LONG, Live, InEffect, "Most members of a compact sorted set.";
         "zset-max-listpack-value" ["zset-max-ziplist-value"] zset_max_listpack_value: u64 = 64;

@@ -1,6 +1,6 @@
 //! The commands that arrived together on one connection, resolved: which record, which key, which shard.
 
-use crate::commands::keyspec::{find_keys, first_key};
+use crate::commands::keyspec::{find_keys, first_key, reads_anywhere};
 use crate::commands::{Command, CommandId, CommandTable, Run, Split};
 use crate::error::CommandError;
 use crate::keyspace::Key;
@@ -183,6 +183,7 @@ fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
         Run::EachShard { split: Split::Keys { stride }, .. } => {
             one_shard((1..args.len()).step_by(*stride), args, shard)
         }
+        Run::Hops { .. } if reads_anywhere(command, args) => Way::Several,
         Run::Hops { .. } | Run::Wait { .. } => {
             let mut keys = Vec::new();
             find_keys(command, args, &mut keys);

@@ -5,7 +5,7 @@
 //! needs one round go into the turn's transaction; one of several hops is a transaction of its own, whose
 //! hops run once all its locks are held. What tells about shards rather than keys takes no locks.
 
-use crate::commands::keyspec::{KeyPosition, find_keys};
+use crate::commands::keyspec::{KeyPosition, find_keys, reads_anywhere};
 use crate::commands::{CommandId, Here, Merge, Next, Run, Split, key_flag};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply, Span, scan};
@@ -223,6 +223,9 @@ impl Dispatcher {
     fn lock_for_hops(&mut self, token: Token, coordination: Box<Coordination>, keys: &[KeyPosition]) {
         let command = self.table.get(CommandId(coordination.command));
         let mut shares = Vec::new();
+        if reads_anywhere(command, &coordination.args.args()) {
+            self.lock_everything(&mut shares);
+        }
         let keys = if Bug::HopsHalfLocked.is_planted() { &keys[..1] } else { keys };
         for key in keys {
             let args = coordination.args.args();

@@ -12,7 +12,7 @@
 //! about the session itself, which run here as the segment is put together. A command of several hops or
 //! about all shards stands alone between segments.
 
-use crate::commands::keyspec::find_keys;
+use crate::commands::keyspec::{find_keys, reads_anywhere};
 use crate::commands::transactions::{STEP_CHECK, STEP_UNWATCH, STEP_WATCH};
 use crate::commands::{CommandId, Run, Split, TransactionAction, flag, key_flag};
 use crate::error::CommandError;
@@ -570,6 +570,9 @@ impl Dispatcher {
             (Way::Several, _) => {
                 let mut keys = Vec::new();
                 find_keys(command, &args, &mut keys);
+                if reads_anywhere(command, &args) {
+                    self.lock_everything(shares);
+                }
                 for key in keys {
                     let bytes = args.get(key.index);
                     let share = self.share_of(self.shard.route.shard_of(bytes), shares);
@@ -579,6 +582,14 @@ impl Dispatcher {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Adds an intent to read any key of any shard.
+    pub(super) fn lock_everything(&mut self, shares: &mut Vec<PartOf>) {
+        for shard in 0..self.shard.route.shards() {
+            let share = self.share_of(shard, shares);
+            self.batches.batch_mut(shares[share].batch).intents.push(Intent::whole(false));
         }
     }
 

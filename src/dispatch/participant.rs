@@ -8,7 +8,7 @@
 //!   a plain group that meets a conflict ─► the queue's last place ─► granted: run, let go, Late back
 //! ```
 
-use crate::commands::keyspec::find_keys;
+use crate::commands::keyspec::{find_keys, reads_anywhere};
 use crate::commands::{Command, Run, Split, flag, key_flag};
 use crate::keyspace::Keyspace;
 use crate::resp::{Args, Span};
@@ -51,6 +51,9 @@ pub fn push_intents(
         Some(Run::EachShard { .. } | Run::Hops { .. } | Run::Wait { .. }) => {
             let mut keys = Vec::new();
             find_keys(command, args, &mut keys);
+            if reads_anywhere(command, args) {
+                intents.push(Intent::whole(false));
+            }
             intents.extend(keys.iter().map(|key| {
                 let writes = writes(command) && key.flags & key_flag::RO == 0;
                 Intent::key(keyspace.hash_of(args.get(key.index)), writes)

@@ -170,10 +170,19 @@ impl<'a> Reply<'a> {
 
     /// Writes an array whose count is known only afterwards: `write` returns how many elements it wrote.
     pub fn array_of(&mut self, write: impl FnOnce(&mut Reply<'_>) -> usize) {
+        self.counted(b'*', write);
+    }
+
+    /// Writes members without an order, whose count is known only afterwards, as [`Reply::array_of`] does.
+    pub fn set_of(&mut self, write: impl FnOnce(&mut Reply<'_>) -> usize) {
+        self.counted(if self.resp3 { b'~' } else { b'*' }, write);
+    }
+
+    fn counted(&mut self, kind: u8, write: impl FnOnce(&mut Reply<'_>) -> usize) {
         let start = self.out.len();
         let count = write(self);
         let header_start = self.out.len();
-        self.header(b'*', count as i64);
+        self.header(kind, count as i64);
         let header_bytes = self.out.len() - header_start;
         self.out[start..].rotate_right(header_bytes);
     }

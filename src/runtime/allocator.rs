@@ -42,6 +42,18 @@ pub const fn rounded_bytes(size: usize) -> usize {
     (size + (1 << shift) - 1) >> shift << shift
 }
 
+/// Fetches the cache line at an address, should there be one.
+#[inline(always)]
+pub fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect on memory, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 #[inline(always)]
 fn count(bytes: i64) {
     // After a thread's locals are gone (its very end) nobody reads the count any more.

@@ -25,7 +25,7 @@ use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
 use crate::session::{Sessions, Unblocked, WatchedKey};
-use crate::types::{Limits, hash, list, sorted_set};
+use crate::types::{Limits, hash, list, set, sorted_set};
 
 pub use node::Node;
 pub use report::Report;
@@ -144,6 +144,11 @@ fn limits(config: &Config) -> Limits {
     let number = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     Limits {
         list: list::limit_of_setting(config.list_max_listpack_size),
+        set: set::Limits {
+            integers: number(config.set_max_intset_entries),
+            entries: number(config.set_max_listpack_entries),
+            member_bytes: number(config.set_max_listpack_value),
+        },
         hash: hash::Limits {
             entries: number(config.hash_max_listpack_entries),
             value_bytes: number(config.hash_max_listpack_value),

@@ -18,7 +18,7 @@
 //! The caller hashes with a key of its own: a hash that clients can foresee would let them fill one table.
 //! Even then everything works, but slowly: the last four levels of the hash are one table of any size.
 
-use crate::runtime::allocator::rounded_bytes;
+use crate::runtime::allocator::{prefetch, rounded_bytes};
 
 /// What a collection finds its elements by: an address or a number, not 0 and below 2^48.
 pub type Reference = u64;
@@ -263,6 +263,26 @@ impl HashIndex {
         }
     }
 
+    /// Visits every reference until `visit` returns false, and says whether it never did.
+    pub fn all(&self, mut visit: impl FnMut(Reference) -> bool) -> bool {
+        self.root.all(&mut visit)
+    }
+
+    /// Fetches into the cache where references with this hash are sought first.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        let (mut node, mut depth) = (&self.root, 0);
+        while let Node::Branch(branch) = node {
+            node = &branch.children[child_at(hash, depth)];
+            depth += 1;
+        }
+        if let Node::Table(table) = node
+            && !table.slots.is_empty()
+        {
+            prefetch(table.slots[table.home(tag_at(hash, depth))..].as_ptr().cast());
+        }
+    }
+
     /// Frees tables until about `budget` slots are gone, and says whether some are left. What is left is
     /// good for nothing but being freed.
     pub fn free_some(&mut self, budget: usize) -> bool {
@@ -288,6 +308,15 @@ impl HashIndex {
 }
 
 impl Node {
+    fn all(&self, visit: &mut impl FnMut(Reference) -> bool) -> bool {
+        match self {
+            Node::Table(table) => {
+                table.slots.iter().filter(|&&slot| slot != 0).all(|&slot| visit(reference_of(slot)))
+            }
+            Node::Branch(branch) => branch.children.iter().all(|child| child.all(visit)),
+        }
+    }
+
     fn remove(
         &mut self,
         hash: u64,

@@ -11,10 +11,12 @@ pub mod list;
 pub mod long_double;
 pub mod packed;
 pub mod score;
+pub mod set;
 pub mod sorted_set;
 
 pub use hash::Hash;
 pub use list::List;
+pub use set::Set;
 pub use sorted_set::SortedSet;
 
 /// Where a deadline would stand: there is none.
@@ -32,6 +34,8 @@ pub struct Registration {
 pub struct Limits {
     /// Of a block of a list.
     pub list: packed::Limit,
+    /// Of a compact set.
+    pub set: set::Limits,
     /// Of a compact hash.
     pub hash: hash::Limits,
     /// Of a compact sorted set.
@@ -42,6 +46,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             list: list::limit_of_setting(-2),
+            set: set::Limits { integers: 512, entries: 128, member_bytes: 64 },
             hash: hash::Limits { entries: 512, value_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
         }
@@ -53,6 +58,7 @@ impl Default for Limits {
 pub enum Kind {
     String,
     List,
+    Set,
     SortedSet,
     Hash,
 }
@@ -63,6 +69,7 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::List => "list",
+            Kind::Set => "set",
             Kind::SortedSet => "zset",
             Kind::Hash => "hash",
         }
@@ -78,6 +85,7 @@ pub enum Encoding {
     Listpack,
     ListpackEx,
     Quicklist,
+    Intset,
     Skiplist,
     HashTable,
 }
@@ -92,6 +100,7 @@ impl Encoding {
             Encoding::Listpack => "listpack",
             Encoding::ListpackEx => "listpackex",
             Encoding::Quicklist => "quicklist",
+            Encoding::Intset => "intset",
             Encoding::Skiplist => "skiplist",
             Encoding::HashTable => "hashtable",
         }
@@ -102,6 +111,7 @@ impl Encoding {
 #[derive(Clone, Debug)]
 pub enum Object {
     List(List),
+    Set(Set),
     SortedSet(SortedSet),
     Hash(Hash),
 }
@@ -138,6 +148,7 @@ macro_rules! of_collection {
     ($object:expr, $structure:ident => $call:expr) => {
         match $object {
             Object::List($structure) => $call,
+            Object::Set($structure) => $call,
             Object::SortedSet($structure) => $call,
             Object::Hash($structure) => $call,
         }
@@ -148,6 +159,7 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Object::List(_) => List::KIND,
+            Object::Set(_) => Set::KIND,
             Object::SortedSet(_) => SortedSet::KIND,
             Object::Hash(_) => Hash::KIND,
         }

@@ -34,18 +34,30 @@ pub fn parse(text: &[u8]) -> Option<f64> {
 /// Reads a bound of a range of scores: more loosely, a C string's beginning. Blanks may stand in front,
 /// nothing at all is 0, what is too large is infinite and what is too small is 0.
 pub fn parse_bound(text: &[u8]) -> Option<f64> {
+    match read_loosely(text)? {
+        Number::Exact(value) | Number::OutOfRange(value) => Some(value),
+    }
+}
+
+/// Reads a number as [`parse_bound`] does, but none that is too large or too small.
+pub fn parse_number(text: &[u8]) -> Option<f64> {
+    match read_loosely(text)? {
+        Number::Exact(value) => Some(value),
+        Number::OutOfRange(_) => None,
+    }
+}
+
+fn read_loosely(text: &[u8]) -> Option<Number> {
     if let Some(number) = parse_integer(text) {
-        return Some(number as f64);
+        return Some(Number::Exact(number as f64));
     }
     let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
     let text = &text[..end];
     if text.is_empty() {
-        return Some(0.0);
+        return Some(Number::Exact(0.0));
     }
     let start = text.iter().position(|byte| !matches!(byte, b' ' | 9..=13)).unwrap_or(text.len());
-    match read(&text[start..])? {
-        Number::Exact(value) | Number::OutOfRange(value) => Some(value),
-    }
+    read(&text[start..])
 }
 
 enum Number {

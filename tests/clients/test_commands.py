@@ -1,4 +1,4 @@
-"""redis-py's own methods for strings, sorted sets, hashes, keys and the server, each at least once. The client parses each
+"""redis-py's own methods for strings, sets, sorted sets, hashes, keys and the server, each at least once. The client parses each
 reply into its own types, so a reply of the wrong shape fails here even where its text is right."""
 
 import datetime
@@ -222,6 +222,63 @@ def test_sorted_set_scan(r):
     assert cursor == 0 and list(elements) == []
     assert r.zrange("large", 500, 501) == ["member:500", "member:501"]
     assert r.delete("large") == 1
+
+
+# Sets.
+
+
+def test_set_members(r):
+    assert r.sadd("s", "a", "b", 1) == 3 and r.sadd("s", "a", "c") == 1
+    assert r.smembers("s") == {"a", "b", "c", "1"} and r.smembers("missing") == set()
+    assert r.scard("s") == 4 and r.scard("missing") == 0
+    assert r.sismember("s", "a") == 1 and r.sismember("s", "none") == 0
+    assert r.smismember("s", ["a", "none", 1]) == [1, 0, 1]
+    assert r.srem("s", "a", "none") == 1
+    assert r.smove("s", "other", "b") is True and r.smove("s", "other", "b") is False
+    assert r.smembers("other") == {"b"}
+    assert r.type("s") == "set" and r.object("encoding", "s") in ("listpack", "hashtable")
+    r.sadd("integers", *range(10))
+    assert r.object("encoding", "integers") == "intset"
+    r.set("text", "x")
+    fails(redis.ResponseError, "WRONGTYPE", r.sadd, "text", "a")
+
+
+def test_set_draws(r):
+    members = {f"member:{number}" for number in range(300)}
+    assert r.sadd("s", *members) == 300
+    assert r.srandmember("s") in members and r.srandmember("missing") is None
+    assert len(set(r.srandmember("s", 100))) == 100 and len(r.srandmember("s", -400)) == 400
+    assert set(r.srandmember("s", 1000)) == members and list(r.srandmember("missing", 3)) == []
+    first = r.spop("s")
+    assert first in members and r.scard("s") == 299
+    more = set(r.spop("s", 10))
+    assert len(more) == 10 and more <= members and r.smembers("s") == members - more - {first}
+    assert len(r.spop("s", 285)) == 285 and r.scard("s") == 4
+    assert len(r.spop("s", 10)) == 4 and r.exists("s") == 0 and r.spop("s") is None
+
+
+def test_sets_combined(r):
+    for tag in ("a", "b", "c", "{s}"):
+        r.sadd(f"{tag}1", "x", "y", 1)
+        r.sadd(f"{tag}2", "y", "z", 1)
+    for one, two in (("{s}1", "{s}2"), ("a1", "b2"), ("c1", "a2")):
+        assert set(r.sinter(one, two)) == {"y", "1"}
+        assert set(r.sunion([one, two])) == {"x", "y", "z", "1"}
+        assert set(r.sdiff(one, two)) == {"x"} and set(r.sdiff(one, "missing")) == {"x", "y", "1"}
+        assert r.sintercard(2, [one, two]) == 2 and r.sintercard(2, [one, two], limit=1) == 1
+        assert r.sinterstore("d", [one, two]) == 2 and r.smembers("d") == {"y", "1"}
+        assert r.sunionstore("d", one, two) == 4 and r.smembers("d") == {"x", "y", "z", "1"}
+        assert r.sdiffstore("d", one, two) == 1 and r.smembers("d") == {"x"}
+        assert pairs(r.zunion([one, two], withscores=True)) == [("x", 1.0), ("z", 1.0), ("1", 2.0), ("y", 2.0)]
+
+
+def test_set_scan(r):
+    members = {f"member:{number}" for number in range(1000)}
+    assert r.sadd("large", *members) == 1000 and r.object("encoding", "large") == "hashtable"
+    assert set(r.sscan_iter("large", count=50)) == members
+    assert list(r.sscan_iter("large", match="*:77")) == ["member:77"]
+    cursor, found = r.sscan("missing")
+    assert cursor == 0 and list(found) == []
 
 
 # Hashes.

@@ -106,6 +106,7 @@ def test_transactions_are_seen_whole(r):
     """Writers give all keys the same value, in one transaction or one MSET; nobody may see two values."""
     keys = [f"{name}:{number}" for number in range(3) for name in SPREAD]
     r.mset({key: "start" for key in keys})
+    r.rpush("names", *keys)
     writing = threading.Event()
     writing.set()
     seen = set()
@@ -129,6 +130,8 @@ def test_transactions_are_seen_whole(r):
         while writing.is_set():
             if number == 3:
                 values = r.mget(keys)
+            elif number == 4:
+                values = r.sort("names", by="nosort", get="*")
             else:
                 with r.pipeline() as pipe:
                     for key in keys:

@@ -7,7 +7,8 @@
 //!                               store where the destination lives       hop 2     store_elements
 //! ```
 //!
-//! Every kind of input is a [`Source`]: elements to go through and members to look up.
+//! Every kind of input is a [`Source`]: elements to go through and members to look up. Ordinary sets are inputs,
+//! too, with 1 as the score of every member.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -18,13 +19,17 @@ use super::super::{Command, Data, Run};
 use super::flat::Flat;
 use super::{parse_score, sorted_set, write_elements};
 use crate::error::CommandError;
-use crate::keyspace::{Expiry, Key, Keyspace};
+use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, Kind};
 use crate::resp::{Args, Reply, number};
 use crate::transaction::{Plan, Work};
-use crate::types::SortedSet;
+use crate::types::packed::Item;
 use crate::types::sorted_set::Limits;
+use crate::types::{Object, Set, SortedSet};
 
 type Element<'e> = (&'e [u8], f64);
+
+/// The score of the members of ordinary sets.
+const SET_SCORE: f64 = 1.0;
 
 /// What is made of the inputs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -183,21 +188,41 @@ impl Options {
 /// One of the sets that are combined.
 enum Source<'a> {
     Missing,
-    Stored(&'a SortedSet),
+    Sorted(&'a SortedSet),
+    /// A large one, whose members are all texts.
+    Unsorted(&'a Set),
     Fetched(Fetched<'a>),
 }
 
-/// The elements of a set of another shard. Members are looked up in a table made when the first one is.
+/// The elements of a set of another shard, or of a small one whose integers are no texts. Members are looked up in a table made when the first one is.
 struct Fetched<'a> {
     elements: Vec<Element<'a>>,
     scores: OnceCell<HashMap<&'a [u8], f64, RandomState>>,
 }
 
+impl<'a> Fetched<'a> {
+    fn new(elements: &'a Flat) -> Fetched<'a> {
+        Fetched { elements: elements.iter().collect(), scores: OnceCell::new() }
+    }
+}
+
 impl<'a> Source<'a> {
+    /// The value of a key, which holds a set of either kind, if any; `texts` are the members of a small
+    /// one that has no scores.
+    fn of(entry: Option<EntryRef<'a>>, texts: Option<&'a Flat>) -> Source<'a> {
+        match (entry.and_then(|entry| entry.object()), texts) {
+            (_, Some(elements)) => Source::Fetched(Fetched::new(elements)),
+            (Some(Object::SortedSet(set)), None) => Source::Sorted(set),
+            (Some(Object::Set(set)), None) => Source::Unsorted(set),
+            _ => Source::Missing,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Source::Missing => 0,
-            Source::Stored(set) => set.len(),
+            Source::Sorted(set) => set.len(),
+            Source::Unsorted(set) => set.len(),
             Source::Fetched(fetched) => fetched.elements.len(),
         }
     }
@@ -205,7 +230,8 @@ impl<'a> Source<'a> {
     fn score(&self, member: &[u8]) -> Option<f64> {
         match self {
             Source::Missing => None,
-            Source::Stored(set) => set.score(member),
+            Source::Sorted(set) => set.score(member),
+            Source::Unsorted(set) => set.contains(member).then_some(SET_SCORE),
             Source::Fetched(Fetched { elements, scores }) => {
                 scores.get_or_init(|| elements.iter().copied().collect()).get(member).copied()
             }
@@ -216,7 +242,16 @@ impl<'a> Source<'a> {
     fn visit(&self, mut visit: impl FnMut(&'a [u8], f64) -> bool) {
         match self {
             Source::Missing => {}
-            Source::Stored(set) => {
+            Source::Unsorted(set) => {
+                let set: &'a Set = set;
+                set.batches(&mut |members| {
+                    members.iter().all(|member| match *member {
+                        Item::Bytes(bytes) => visit(bytes, SET_SCORE),
+                        Item::Int(_) | Item::Joined(..) => unreachable!("a member of a large set"),
+                    })
+                });
+            }
+            Source::Sorted(set) => {
                 let set: &'a SortedSet = set;
                 let _ = set.iter(0..set.len()).all(|(member, score)| visit(member, score));
             }
@@ -290,13 +325,30 @@ fn sort(elements: &mut [Element<'_>]) {
     });
 }
 
+/// An error if a key holds something else than a set of either kind.
+fn judge(entry: Option<EntryRef<'_>>) -> Result<Option<EntryRef<'_>>, CommandError> {
+    match entry {
+        Some(entry) if !matches!(entry.kind(), Kind::SortedSet | Kind::Set) => Err(CommandError::WrongType),
+        entry => Ok(entry),
+    }
+}
+
+fn flat_of_set(set: &Set) -> Flat {
+    let mut elements = Flat::default();
+    set.for_each(|member| match member {
+        Item::Bytes(bytes) => elements.push(bytes, SET_SCORE),
+        member => elements.push(&member.to_vec(), SET_SCORE),
+    });
+    elements
+}
+
 /// One shard owns all keys.
 fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
     let keys = form.keys(&data.args)?;
     for position in keys.clone() {
         // Judges the types, and removes what has expired.
         let target = data.target(position);
-        target.database.find::<SortedSet>(&target.key)?;
+        judge(target.database.find_read(&target.key))?;
     }
     let options = Options::parse(&data.args, keys.end, keys.len(), form)?;
     let Data { keyspace, args, reply, database, .. } = data;
@@ -304,9 +356,13 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
     let limits = keyspace.limits.sorted_set;
     let keys: Vec<Key<'_>> = keys.map(|position| keyspace.key(args.get(position))).collect();
     let stored = keyspace.database(*database);
-    let sources = keys.iter().map(|key| {
-        stored.peek(key).and_then(|entry| entry.collection()).map_or(Source::Missing, Source::Stored)
+    let entries = keys.iter().map(|key| stored.peek(key));
+    let texts = entries.clone().map(|entry| {
+        let set = entry.and_then(|entry| entry.collection::<Set>())?;
+        (!set.is_large()).then(|| flat_of_set(set))
     });
+    let texts: Vec<Option<Flat>> = texts.collect();
+    let sources = entries.zip(&texts).map(|(entry, texts)| Source::of(entry, texts.as_ref()));
     let mut elements = combine(form.operation, sources.collect(), &options);
     if form.outcome != Outcome::Stored {
         write_result(&mut elements, form, &options, reply);
@@ -351,8 +407,12 @@ pub(super) fn store(data: &mut Data<'_>, set: SortedSet) {
 /// Hands on the elements of the set under argument 1.
 fn fetch(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.target(1);
-    let set = target.database.find::<SortedSet>(&target.key)?;
-    let elements: Flat = set.into_iter().flat_map(|set| set.iter(0..set.len())).collect();
+    let entry = judge(target.database.find_read(&target.key))?;
+    let elements = match entry.and_then(|entry| entry.object()) {
+        Some(Object::SortedSet(set)) => set.iter(0..set.len()).collect(),
+        Some(Object::Set(set)) => flat_of_set(set),
+        _ => Flat::default(),
+    };
     target.reply.null();
     data.moved = Some(elements.into_moved());
     Ok(())
@@ -389,9 +449,7 @@ fn plan_hop(plan: &mut Plan<'_>, form: Form) -> Result<(), CommandError> {
             let options = Options::parse(&plan.args, keys.end, keys.len(), form)?;
             let fetched = plan.results.iter_mut().map(|result| Flat::of_moved(result.moved.take()));
             let fetched: Vec<Flat> = fetched.collect();
-            let sources = fetched.iter().map(|elements| {
-                Source::Fetched(Fetched { elements: elements.iter().collect(), scores: OnceCell::new() })
-            });
+            let sources = fetched.iter().map(|elements| Source::Fetched(Fetched::new(elements)));
             let mut elements = combine(form.operation, sources.collect(), &options);
             if form.outcome == Outcome::Stored {
                 sort(&mut elements);

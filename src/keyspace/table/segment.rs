@@ -9,6 +9,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
 use super::super::entry::EntryPointer;
+use crate::runtime::allocator::prefetch;
 
 pub(super) const LINE_BYTES: usize = 64;
 pub(super) const BUCKET_SLOTS: usize = 8;
@@ -24,17 +25,6 @@ pub(super) const SEGMENT_BUCKETS: [usize; 18] =
 pub(super) const BUCKETS_MAX: usize = 63;
 /// How far ahead of its use an entry is prefetched when many are visited.
 const PREFETCH_AHEAD: usize = 12;
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch has no effect on memory, whatever the address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
 
 /// A bucket: one cache line, packed from the front, 0 for an empty slot.
 #[repr(C, align(64))]

@@ -49,7 +49,7 @@ pub(super) const SHARED_BYTES_MAX: usize = u8::MAX as usize;
 pub(super) const SHARED_BYTES_MIN: usize = 2;
 
 /// An element as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Item<'a> {
     Int(i64),
     Bytes(&'a [u8]),
@@ -289,7 +289,7 @@ pub(super) fn after(bytes: &[u8], at: usize) -> usize {
 
 /// The element at `at` and where the next one begins. The base stands at the beginning of `bytes`.
 #[inline]
-pub(super) fn decode(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
+pub(in crate::types) fn decode(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
     let (head, size) = head(bytes, at);
     let text = |header: usize, length: usize| &bytes[at + header..at + header + length];
     let item = match head {

@@ -19,11 +19,13 @@
 //! too full is the caller's [`Limit`].
 
 mod item;
+mod marks;
 
-pub(in crate::types) use item::Encoded;
+pub(in crate::types) use item::{Encoded, decode};
 pub use item::{Item, Wanted};
 
-use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, decode, shared_length};
+use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, shared_length};
+use marks::Marks;
 
 /// Elements from one mark to the next.
 const GROUP: usize = 16;
@@ -68,7 +70,7 @@ pub struct Packed {
     /// Whether a base was sought.
     trained: bool,
     /// Offsets of every sixteenth element; of its length only [`Packed::marks_len`] are in use.
-    marks: Box<[u16]>,
+    marks: Marks,
 }
 
 impl Packed {
@@ -101,7 +103,7 @@ impl Packed {
     /// Bytes allocated beyond the structure itself.
     #[inline]
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.len() + size_of_val(&*self.marks)
+        self.bytes.len() + self.marks.heap_bytes()
     }
 
     /// Bytes of the elements and what they share.
@@ -433,7 +435,7 @@ impl Packed {
             let size = (used + used / 4).next_multiple_of(16).min(addressed.max(used));
             self.relocate(size, End::Back);
             if marks_len * 4 < self.marks.len() {
-                self.marks = self.marks[..marks_len].into();
+                self.marks = Marks::from(&self.marks[..marks_len]);
             }
         }
     }
@@ -443,7 +445,7 @@ impl Packed {
         if number == self.marks.len() {
             let mut marks = vec![0; number + number / 2 + 4];
             marks[..number].copy_from_slice(&self.marks);
-            self.marks = marks.into_boxed_slice();
+            self.marks = marks.into();
         }
         self.marks[number] = offset;
     }
@@ -526,7 +528,7 @@ pub fn elements(bytes: &[u8]) -> Iter<'_> {
 impl Clone for Packed {
     /// A copy has no room to spare.
     fn clone(&self) -> Packed {
-        let marks = self.marks[..self.marks_len()].into();
+        let marks = Marks::from(&self.marks[..self.marks_len()]);
         let mut copy = Packed { bytes: self.copied(self.used_bytes(), End::Back), marks, ..*self };
         copy.moved_to(self.base_length as usize);
         copy
