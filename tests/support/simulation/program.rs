@@ -196,15 +196,25 @@ impl Author<'_> {
         }
     }
 
-    /// Single-key commands. Whole, they take effect together, but that clients who wait for elements get them
+    /// Commands on one key, or divided by their keys. Whole, they take effect together, but that clients who wait for elements get them
     /// after each command; cut, they only come in their order.
     fn pipeline(&mut self) -> Act {
         let count = 2 + self.random.below(COMMANDS_MAX);
-        let commands: Vec<Command> = (0..count).map(|_| self.single_key()).collect();
+        let commands: Vec<Command> = (0..count).map(|_| self.pipelined()).collect();
         if self.plan.options.whole && self.plan.mix != Mix::Waiting {
             vec![(Kind::Together, commands)]
         } else {
             commands.into_iter().map(|command| (Kind::Together, vec![command])).collect()
+        }
+    }
+
+    fn pipelined(&mut self) -> Command {
+        match self.random.below(12) {
+            0 | 1 => Command::GetSeveral(self.several()),
+            2 => Command::SetSeveral(self.pairs()),
+            3 if self.plan.mix != Mix::Judged => Command::Delete(self.several()),
+            4 if self.plan.mix != Mix::Judged => Command::Exist(self.several()),
+            _ => self.single_key(),
         }
     }
 
