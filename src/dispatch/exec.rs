@@ -134,6 +134,7 @@ impl Dispatcher {
         }
         let session = self.shard.sessions.current(token);
         session.commands += 1;
+        session.last_command = call.command;
         let queued = session.transaction.as_mut().and_then(|transaction| transaction.queued.as_mut());
         if let Some(queued) = queued {
             queued.push(burst.args(index, bytes), command.flags);
