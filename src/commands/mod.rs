@@ -9,6 +9,7 @@
 //! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
 //! They run to completion, know nothing of sessions and never read the clock.
 
+pub mod bitmaps;
 pub mod client;
 pub mod cluster;
 pub mod config;
@@ -65,6 +66,7 @@ pub const FAMILIES: &[&[Command]] = &[
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,
+    bitmaps::COMMANDS,
     lists::COMMANDS,
     list_moves::COMMANDS,
     list_waits::COMMANDS,
@@ -375,6 +377,7 @@ pub enum Group {
     Set,
     SortedSet,
     Hash,
+    Bitmap,
     Connection,
     Server,
     Cluster,
@@ -390,6 +393,7 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted_set",
             Group::Hash => "hash",
+            Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

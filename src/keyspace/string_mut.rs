@@ -1,9 +1,12 @@
 //! Changes of a string in place: INCR, APPEND, SETRANGE and their like look their key up once and then work
 //! on what they found.
 
+use super::Expiry;
 use super::database::{Change, Database, Key};
 use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, StringRef};
 use super::table::Place;
+use crate::error::CommandError;
+use crate::types::Kind;
 
 /// A string that is changed where it lies.
 pub struct StringMut<'a> {
@@ -13,6 +16,47 @@ pub struct StringMut<'a> {
     pub(super) slot: u16,
     /// Whether this change has been told.
     pub(super) changed: bool,
+}
+
+impl Database {
+    /// Access to a string for changes in place. None if the key is missing or holds something else.
+    pub fn string_mut(&mut self, key: &Key) -> Option<StringMut<'_>> {
+        let place = self.locate(key)?;
+        self.touch(place.entry());
+        let Key { hash, slot, .. } = *key;
+        let is_string = place.entry().kind() == Kind::String;
+        is_string.then_some(StringMut { database: self, place, hash, slot, changed: false })
+    }
+
+    /// Access to the bytes of a string for changes in place, at least so many: a shorter one is filled up with
+    /// zero bytes, and a missing one made of them, which is a change. An error if the key holds something else.
+    pub fn string_of_length(&mut self, key: &Key, length: usize) -> Result<StringMut<'_>, CommandError> {
+        let Key { hash, slot, .. } = *key;
+        let (place, missing) = match self.locate(key) {
+            Some(place) if place.entry().kind() != Kind::String => return Err(CommandError::WrongType),
+            Some(place) => {
+                self.touch(place.entry());
+                (place, false)
+            }
+            None => {
+                let payload = if length <= INLINE_VALUE_BYTES_MAX {
+                    Payload::Inline(&[0; INLINE_VALUE_BYTES_MAX][..length])
+                } else {
+                    Payload::Heap(vec![0; length])
+                };
+                (self.create(key, payload, Expiry::Clear, true), true)
+            }
+        };
+        let mut string = StringMut { database: self, place, hash, slot, changed: false };
+        if missing {
+            string.change();
+        }
+        if string.len() < length {
+            string.resize(length);
+        }
+        string.make_raw();
+        Ok(string)
+    }
 }
 
 impl StringMut<'_> {
@@ -29,27 +73,39 @@ impl StringMut<'_> {
         self.len() == 0
     }
 
+    /// The bytes; none of an integer, which [`Database::string_of_length`] never leaves as one.
+    pub fn bytes(&self) -> &[u8] {
+        match self.get() {
+            StringRef::Bytes(bytes) => bytes,
+            StringRef::Int(_) => &[],
+        }
+    }
+
     /// Makes the value an integer, as INCR does; the deadline stays.
     pub fn set_int(&mut self, number: i64) {
+        self.change();
         self.place.entry().set_raw(false);
         self.replace(Payload::Int(number));
     }
 
     /// Makes the value a text that stays a text, as INCRBYFLOAT does; the deadline stays.
     pub fn set_text(&mut self, text: &[u8]) {
+        self.change();
         self.place.entry().set_raw(false);
         self.replace(Payload::text(text));
     }
 
     /// The bytes, an integer having become its text.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.become_raw();
+        self.change();
+        self.make_raw();
         self.place.entry().bytes_mut().unwrap_or_default()
     }
 
     /// Cuts the value or fills it up with zero bytes.
     pub fn resize(&mut self, length: usize) {
-        self.become_raw();
+        self.change();
+        self.make_raw();
         let entry = self.place.entry();
         let before = self.entry_bytes();
         if entry.with_heap(|bytes| bytes.resize(length, 0)).is_some() {
@@ -62,7 +118,8 @@ impl StringMut<'_> {
 
     /// Appends and returns the new length.
     pub fn append(&mut self, tail: &[u8]) -> usize {
-        self.become_raw();
+        self.change();
+        self.make_raw();
         let entry = self.place.entry();
         let before = self.entry_bytes();
         if let Some(length) = entry.with_heap(|bytes| {
@@ -88,8 +145,7 @@ impl StringMut<'_> {
     }
 
     /// Turns an integer into its text, and has OBJECT ENCODING say that the value was changed in place.
-    fn become_raw(&mut self) {
-        self.change();
+    fn make_raw(&mut self) {
         if let StringRef::Int(number) = self.get() {
             let mut text = [0u8; INTEGER_TEXT_BYTES_MAX];
             let text = integer_text(number, &mut text);
@@ -116,7 +172,6 @@ impl StringMut<'_> {
     }
 
     fn replace(&mut self, payload: Payload<'_>) {
-        self.change();
         let before = self.entry_bytes();
         // SAFETY: the new address goes into the one slot that has the old; no payload borrows from the
         // entry: texts and copies are on the stack or on the heap.

@@ -5,6 +5,7 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+pub mod bitmap;
 pub mod hash;
 pub mod hash_index;
 pub mod list;
