@@ -57,6 +57,16 @@ impl Database {
         string.make_raw();
         Ok(string)
     }
+
+    /// Takes the buffer of a string that has one of its own, and leaves the string empty. That is told to nobody:
+    /// the caller is about to overwrite or remove the key.
+    pub fn take_buffer(&mut self, key: &Key) -> Option<Vec<u8>> {
+        let entry = self.locate(key)?.entry();
+        let before = entry.memory_bytes();
+        let buffer = entry.with_heap(std::mem::take)?;
+        self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
+        Some(buffer)
+    }
 }
 
 impl StringMut<'_> {

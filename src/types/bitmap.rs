@@ -79,10 +79,11 @@ pub enum Operation {
     Xor,
 }
 
-/// Combines strings, the shorter ones filled up with zero bytes: as long as the longest.
-pub fn combine(operation: Operation, sources: &[&[u8]]) -> Vec<u8> {
+/// Combines strings, the shorter ones filled up with zero bytes: as long as the longest. `buffer` is used for the
+/// result if it fits.
+pub fn combine(operation: Operation, sources: &[&[u8]], buffer: Vec<u8>) -> Vec<u8> {
     let length = sources.iter().map(|source| source.len()).max().unwrap_or(0);
-    let mut result = Vec::with_capacity(length);
+    let mut result = fitting(buffer, length);
     let Some((first, others)) = sources.split_first() else { return result };
     for start in (0..length).step_by(BLOCK_BYTES) {
         let end = length.min(start + BLOCK_BYTES);
@@ -109,9 +110,20 @@ fn apply(operation: Operation, result: &mut [u8], other: &[u8]) {
     }
 }
 
-/// The opposite of every bit.
-pub fn invert(source: &[u8]) -> Vec<u8> {
-    source.iter().map(|byte| !byte).collect()
+/// The opposite of every bit. `buffer` is used for the result if it fits.
+pub fn invert(source: &[u8], buffer: Vec<u8>) -> Vec<u8> {
+    let mut result = fitting(buffer, source.len());
+    result.extend(source.iter().map(|byte| !byte));
+    result
+}
+
+/// An empty vector for so many bytes: `buffer` if it is neither too small nor much too large.
+fn fitting(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
+    if (length..=length.saturating_mul(2)).contains(&buffer.capacity()) {
+        buffer.clear();
+        return buffer;
+    }
+    Vec::with_capacity(length)
 }
 
 /// The widest field, in bits.
@@ -282,7 +294,7 @@ mod tests {
                 (Operation::Or, |a, b| a | b),
                 (Operation::Xor, |a, b| a ^ b),
             ] {
-                let result = combine(operation, &views);
+                let result = combine(operation, &views, vec![7; 300]);
                 prop_assert_eq!(result.len(), length);
                 for (index, &byte) in result.iter().enumerate() {
                     let bytes = views.iter().map(|view| view.get(index).copied().unwrap_or(0));

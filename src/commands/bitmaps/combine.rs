@@ -53,8 +53,9 @@ impl Request {
     }
 }
 
-/// The result for the sources of a command line, which this shard owns.
-fn result_of(data: &mut Data<'_>) -> Result<Vec<u8>, CommandError> {
+/// The result for the sources of a command line, which this shard owns. If the destination belongs to it, too,
+/// and is none of them, the buffer of its present value is used again.
+fn result_of(data: &mut Data<'_>, destination: Option<usize>) -> Result<Vec<u8>, CommandError> {
     let request = Request::parse(&data.args)?;
     for position in SOURCES..data.args.len() {
         // Judges the types, and removes what has expired.
@@ -64,6 +65,13 @@ fn result_of(data: &mut Data<'_>) -> Result<Vec<u8>, CommandError> {
         }
     }
     let Data { keyspace, args, database, .. } = data;
+    let is_source = |key: &[u8]| (SOURCES..args.len()).any(|position| args.get(position) == key);
+    let destination = destination.map(|position| args.get(position)).filter(|key| !is_source(key));
+    let buffer = destination.and_then(|key| {
+        let key = keyspace.key(key);
+        keyspace.database(*database).take_buffer(&key)
+    });
+    let buffer = buffer.unwrap_or_default();
     let keyspace: &mut Keyspace = keyspace;
     let keys: Vec<Key<'_>> = (SOURCES..args.len()).map(|position| keyspace.key(args.get(position))).collect();
     let stored = keyspace.database(*database);
@@ -80,8 +88,8 @@ fn result_of(data: &mut Data<'_>) -> Result<Vec<u8>, CommandError> {
     });
     let sources: Vec<&[u8]> = sources.collect();
     Ok(match request {
-        Request::Combine(operation) => bits::combine(operation, &sources),
-        Request::Invert => bits::invert(sources.first().copied().unwrap_or_default()),
+        Request::Combine(operation) => bits::combine(operation, &sources, buffer),
+        Request::Invert => bits::invert(sources.first().copied().unwrap_or_default(), buffer),
     })
 }
 
@@ -98,14 +106,14 @@ fn store(data: &mut Data<'_>, index: usize, result: Vec<u8>) {
 
 /// One shard owns all keys.
 fn whole(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let result = result_of(data)?;
+    let result = result_of(data, Some(2))?;
     store(data, 2, result);
     Ok(())
 }
 
 /// Hands on the result for some of the sources.
 fn fetch(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let result = result_of(data)?;
+    let result = result_of(data, None)?;
     data.reply.null();
     data.moved = Some(Moved::of_bytes(result));
     Ok(())
@@ -146,7 +154,7 @@ fn plan_hop(plan: &mut Plan<'_>) -> Result<(), CommandError> {
             let result = match request {
                 Request::Combine(operation) if parts.len() > 1 => {
                     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-                    bits::combine(operation, &parts)
+                    bits::combine(operation, &parts, Vec::new())
                 }
                 _ => parts.pop().unwrap_or_default(),
             };
