@@ -47,6 +47,10 @@ pub enum CommandError {
     BitfieldOverflow,
     /// BITFIELD_RO with what would write.
     BitfieldReadOnly,
+    /// A string that is no HyperLogLog.
+    NotHyperLogLog,
+    /// A HyperLogLog whose registers are not as many as they must be.
+    CorruptedHyperLogLog,
     /// No element has this index.
     IndexOutOfRange,
     /// An element that is too long for a list.
@@ -167,6 +171,8 @@ impl CommandError {
             }
             BitfieldOverflow => "ERR Invalid OVERFLOW type specified",
             BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            NotHyperLogLog => "WRONGTYPE Key is not a valid HyperLogLog string value.",
+            CorruptedHyperLogLog => "INVALIDOBJ Corrupted HLL object detected",
             IndexOutOfRange => "ERR index out of range",
             ElementTooLarge => "ERR Element too large",
             NoSuchKey => "ERR no such key",

@@ -81,6 +81,21 @@ const TEMPLATES: &[&str] = &[
     "BITFIELD <k> SET <type> <o> <n> <field?>",
     "BITFIELD <k> <overflow> INCRBY <type> <o> <n> <field?>",
     "BITFIELD_RO <k> GET <type> <o> <field?>",
+    "PFADD <q> <e>",
+    "PFADD <q> <y> <y> <u> <u>",
+    "PFADD <q> <many>",
+    "PFADD <q> <many> <many> <many>",
+    "PFADD <q>",
+    "PFCOUNT <q>",
+    "PFCOUNT <q>",
+    "PFCOUNT <q> <q> <q>",
+    "PFMERGE <q>",
+    "PFMERGE <q> <q> <q>",
+    "PFDEBUG <pfdebug> <q>",
+    "GET <q>",
+    "DEL <q>",
+    "SET <q> <v>",
+    "COPY <q> <q> REPLACE",
     "LPUSH <k> <e>",
     "LPUSH <k> <e> <e> <e> <e> <e> <e>",
     "RPUSH <k> <e>",
@@ -330,6 +345,7 @@ const INTEGERS: &[&str] = &[
     "01",
     "a",
 ];
+const HYPERLOGLOGS: &[&[u8]] = &[b"{a}p", b"{b}p", b"{c}p", b"{d}p", b"{a}pp", b"{a}ppp"];
 const HASHES: &[&[u8]] = &[b"{a}h", b"{b}h", b"{c}h", b"{d}h", b"{a}hh"];
 const EQUAL_SCORES: &[&[u8]] = &[b"{a}l", b"{b}l"];
 
@@ -831,6 +847,11 @@ impl Generator {
 
     fn expand(&mut self, template: &str, words: &mut Command) {
         for word in template.split(' ') {
+            if word == "<many>" {
+                let range = *self.random.pick(&[100, 10_000, 10_000_000]);
+                words.extend((0..200).map(|_| self.random.below(range).to_string().into_bytes()));
+                continue;
+            }
             let options = match word {
                 "<set?>" => SET_OPTIONS,
                 "<getex?>" => GETEX_OPTIONS,
@@ -909,6 +930,11 @@ impl Generator {
             "<bit>" => text(self.random.pick(&["0", "1", "1", "0", "1", "2", "-1", "a"])),
             "<type>" => text(self.random.pick(FIELD_TYPES)),
             "<bitop>" => text(self.random.pick(&["AND", "OR", "XOR", "AND", "or", "Xor", "NOT", "FOO"])),
+            "<q>" if self.random.one_in(30) => self.random.pick(KEYS).to_vec(),
+            "<q>" => self.random.pick(HYPERLOGLOGS).to_vec(),
+            "<pfdebug>" => {
+                text(self.random.pick(&["DECODE", "ENCODING", "encoding", "TODENSE", "GETREG", "FOO"]))
+            }
             "<side>" => text(self.random.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])),
             "<where>" => text(self.random.pick(&["BEFORE", "AFTER", "BEFORE", "AFTER", "after", "NEAR"])),
             "<n>" => text(self.random.pick(NUMBERS)),

@@ -21,6 +21,7 @@ pub mod docs;
 pub mod expire;
 pub mod hashes;
 pub mod help;
+pub mod hyperloglog;
 pub mod info;
 pub mod introspection;
 pub mod keys;
@@ -67,6 +68,7 @@ pub const FAMILIES: &[&[Command]] = &[
     counters::COMMANDS,
     lcs::COMMANDS,
     bitmaps::COMMANDS,
+    hyperloglog::COMMANDS,
     lists::COMMANDS,
     list_moves::COMMANDS,
     list_waits::COMMANDS,
@@ -378,6 +380,7 @@ pub enum Group {
     SortedSet,
     Hash,
     Bitmap,
+    HyperLogLog,
     Connection,
     Server,
     Cluster,
@@ -394,6 +397,7 @@ impl Group {
             Group::SortedSet => "sorted_set",
             Group::Hash => "hash",
             Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

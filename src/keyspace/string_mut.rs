@@ -7,6 +7,8 @@ use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, Stri
 use super::table::Place;
 use crate::error::CommandError;
 use crate::types::Kind;
+use crate::types::hyperloglog::Buffer;
+use std::ops::Range;
 
 /// A string that is changed where it lies.
 pub struct StringMut<'a> {
@@ -31,30 +33,42 @@ impl Database {
     /// Access to the bytes of a string for changes in place, at least so many: a shorter one is filled up with
     /// zero bytes, and a missing one made of them, which is a change. An error if the key holds something else.
     pub fn string_of_length(&mut self, key: &Key, length: usize) -> Result<StringMut<'_>, CommandError> {
-        let Key { hash, slot, .. } = *key;
-        let (place, missing) = match self.locate(key) {
-            Some(place) if place.entry().kind() != Kind::String => return Err(CommandError::WrongType),
-            Some(place) => {
-                self.touch(place.entry());
-                (place, false)
+        let mut string = self.string_or(key, || {
+            if length <= INLINE_VALUE_BYTES_MAX {
+                Payload::Inline(&[0; INLINE_VALUE_BYTES_MAX][..length])
+            } else {
+                Payload::Heap(vec![0; length])
             }
-            None => {
-                let payload = if length <= INLINE_VALUE_BYTES_MAX {
-                    Payload::Inline(&[0; INLINE_VALUE_BYTES_MAX][..length])
-                } else {
-                    Payload::Heap(vec![0; length])
-                };
-                (self.create(key, payload, Expiry::Clear, true), true)
-            }
-        };
-        let mut string = StringMut { database: self, place, hash, slot, changed: false };
-        if missing {
-            string.change();
-        }
+        })?;
         if string.len() < length {
             string.resize(length);
         }
         string.make_raw();
+        Ok(string)
+    }
+
+    /// Access to a string for changes in place. A missing one is made of `bytes`, which is a change. An error if
+    /// the key holds something else.
+    pub fn string_or_create(&mut self, key: &Key, bytes: &[u8]) -> Result<StringMut<'_>, CommandError> {
+        self.string_or(key, || Payload::text(bytes))
+    }
+
+    fn string_or<'p>(
+        &mut self,
+        key: &Key,
+        missing: impl FnOnce() -> Payload<'p>,
+    ) -> Result<StringMut<'_>, CommandError> {
+        let Key { hash, slot, .. } = *key;
+        if let Some(place) = self.locate(key) {
+            if place.entry().kind() != Kind::String {
+                return Err(CommandError::WrongType);
+            }
+            self.touch(place.entry());
+            return Ok(StringMut { database: self, place, hash, slot, changed: false });
+        }
+        let place = self.create(key, missing(), Expiry::Clear, true);
+        let mut string = StringMut { database: self, place, hash, slot, changed: false };
+        string.change();
         Ok(string)
     }
 
@@ -154,8 +168,13 @@ impl StringMut<'_> {
         }
     }
 
+    /// Whether anything has changed through this, the making of the key included.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
     /// Turns an integer into its text, and has OBJECT ENCODING say that the value was changed in place.
-    fn make_raw(&mut self) {
+    pub fn make_raw(&mut self) {
         if let StringRef::Int(number) = self.get() {
             let mut text = [0u8; INTEGER_TEXT_BYTES_MAX];
             let text = integer_text(number, &mut text);
@@ -196,6 +215,43 @@ impl StringMut<'_> {
 
     fn account(&mut self, before: usize) {
         self.database.entry_bytes = self.database.entry_bytes + self.entry_bytes() - before;
+    }
+}
+
+impl Buffer for StringMut<'_> {
+    fn bytes(&self) -> &[u8] {
+        StringMut::bytes(self)
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.as_mut_slice()
+    }
+
+    fn splice(&mut self, old: Range<usize>, new: &[u8]) {
+        let tail = old.end..self.len();
+        let new_end = old.start + new.len();
+        let length = new_end + tail.len();
+        if length > self.len() {
+            self.resize(length);
+        }
+        let bytes = self.as_mut_slice();
+        if new_end != old.end {
+            bytes.copy_within(tail, new_end);
+        }
+        bytes[old.start..new_end].copy_from_slice(new);
+        if length < self.len() {
+            self.resize(length);
+        }
+    }
+
+    fn set(&mut self, bytes: Vec<u8>) {
+        self.change();
+        self.place.entry().set_raw(true);
+        if bytes.len() <= INLINE_VALUE_BYTES_MAX {
+            self.replace(Payload::Inline(&bytes));
+        } else {
+            self.replace(Payload::Heap(bytes));
+        }
     }
 }
 

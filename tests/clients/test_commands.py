@@ -95,6 +95,16 @@ def test_bitmaps(r):
     assert r.bitfield_ro("f", "u8", 0, items=[("u4", 4)]) == [9, 9]
 
 
+def test_hyperloglogs(r):
+    assert r.pfadd("a", "x", "y", "z") == 1 and r.pfadd("a", "x") == 0
+    assert r.pfcount("a") == 3 and r.pfcount("missing") == 0
+    r.pfadd("b", "z", 1, 2)
+    assert r.pfcount("a", "b") == 5
+    assert r.pfmerge("c", "a", "b") is True and r.pfcount("c") == 5
+    r.set("s", "text")
+    fails(redis.ResponseError, "not a valid HyperLogLog string value", r.pfadd, "s", "x")
+
+
 def test_counters(r):
     assert r.incr("n") == 1 and r.incrby("n", 5) == 6 and r.incr("n", 4) == 10
     assert r.decr("n") == 9 and r.decrby("n", 4) == 5
