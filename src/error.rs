@@ -123,14 +123,30 @@ pub enum CommandError {
     CountNotPositive,
     /// A count that may be below zero, but has no opposite.
     NotNegatable,
+    /// RESTORE of a key that exists.
+    BusyKey,
+    /// RESTORE with a time to live below zero.
+    NegativeTtl,
+    NegativeIdletime,
+    FrequencyOutOfRange,
+    /// RESTORE of bytes that end with another checksum, or a version that is not known.
+    WrongPayload,
+    /// RESTORE of bytes that are no value.
+    BadDataFormat,
     /// A number beyond what the command can do.
     OutOfRange,
     /// Too few or too many arguments; the command's full name.
     Arity(Cow<'static, str>),
     /// The command does not exist; the name and the beginning of its arguments, ready to print.
-    UnknownCommand { name: String, arguments: String },
+    UnknownCommand {
+        name: String,
+        arguments: String,
+    },
     /// A container command has no such subcommand; what was typed, and the container in upper case.
-    UnknownSubcommand { name: String, container: String },
+    UnknownSubcommand {
+        name: String,
+        container: String,
+    },
     /// The memory limit is reached and nothing may be evicted.
     OutOfMemory,
     /// The connection has not authenticated.
@@ -215,6 +231,12 @@ impl CommandError {
             NotNegatable => {
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
             }
+            BusyKey => "BUSYKEY Target key name already exists.",
+            NegativeTtl => "ERR Invalid TTL value, must be >= 0",
+            NegativeIdletime => "ERR Invalid IDLETIME value, must be >= 0",
+            FrequencyOutOfRange => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            WrongPayload => "ERR DUMP payload version or checksum are wrong",
+            BadDataFormat => "ERR Bad data format",
             OutOfRange => "ERR value is out of range",
             NoInputKey(command) => {
                 return Cow::Owned(format!("ERR at least 1 input key is needed for '{command}' command"));

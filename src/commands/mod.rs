@@ -18,6 +18,7 @@ pub mod counters;
 pub mod databases;
 pub mod debug;
 pub mod docs;
+pub mod dump;
 pub mod expire;
 pub mod hashes;
 pub mod help;
@@ -76,6 +77,7 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_sets::COMMANDS,
     hashes::COMMANDS,
     keys::COMMANDS,
+    dump::COMMANDS,
     sort::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
