@@ -655,7 +655,7 @@ impl Dispatcher {
         out: &mut Vec<u8>,
     ) -> bool {
         let ticks = Ticks::now().wrapping_sub(coordination.started);
-        self.shard.metrics.ran(coordination.command, ticks);
+        self.shard.metrics.ended(coordination.command, ticks);
         if ticks > self.shard.slow_ticks {
             let event = latency_event(self.table.get(CommandId(coordination.command)));
             self.shard.observe_slow(token, &coordination.args.args(), ticks, event);

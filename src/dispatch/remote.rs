@@ -212,8 +212,9 @@ impl Dispatcher {
         }
         let ticks = Ticks::now().wrapping_sub(started);
         if header.step == 0 {
-            // Of which this is a share or a step, is counted where it came from.
             self.shard.metrics.ran(header.command, ticks);
+        } else {
+            self.shard.metrics.worked(header.command, ticks);
         }
         if ticks > self.shard.slow_ticks {
             batch.slow.push((number, ticks));

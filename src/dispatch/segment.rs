@@ -181,7 +181,7 @@ impl Dispatcher {
                     }
                     let merged = merge_replies(shares.merge, &answers, &shares.key_parts, replies);
                     debug_assert!(merged.is_some(), "shards answer with whole replies");
-                    self.shard.metrics.ran(shares.command, Ticks::now().wrapping_sub(shares.started));
+                    self.shard.metrics.ended(shares.command, Ticks::now().wrapping_sub(shares.started));
                     // Slow is what a shard works on for long, not what waits for others.
                     let slow = |(batch, item): &(u32, u32)| self.batches.batch_mut(*batch).take_slow(*item);
                     if let Some(ticks) = items.iter().filter_map(slow).max() {

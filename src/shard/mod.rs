@@ -158,5 +158,6 @@ fn limits(config: &Config) -> Limits {
             entries: number(config.zset_max_listpack_entries),
             member_bytes: number(config.zset_max_listpack_value),
         },
+        hyperloglog_sparse_bytes: number(config.hll_sparse_max_bytes),
     }
 }

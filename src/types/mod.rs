@@ -5,8 +5,10 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+pub mod bitmap;
 pub mod hash;
 pub mod hash_index;
+pub mod hyperloglog;
 pub mod list;
 pub mod long_double;
 pub mod packed;
@@ -40,6 +42,8 @@ pub struct Limits {
     pub hash: hash::Limits,
     /// Of a compact sorted set.
     pub sorted_set: sorted_set::Limits,
+    /// Of a sparse HyperLogLog.
+    pub hyperloglog_sparse_bytes: usize,
 }
 
 impl Default for Limits {
@@ -49,6 +53,7 @@ impl Default for Limits {
             set: set::Limits { integers: 512, entries: 128, member_bytes: 64 },
             hash: hash::Limits { entries: 512, value_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
+            hyperloglog_sparse_bytes: 3000,
         }
     }
 }
