@@ -11,6 +11,9 @@ use support::client::{Client, Reply};
 use support::events::{Action, CLASSES, Step, parse, scripts, show};
 use support::server::Server;
 
+/// Name, key and database.
+type Event = (String, Vec<u8>, usize);
+
 struct Reference {
     client: Client,
     subscriber: Client,
@@ -25,14 +28,14 @@ impl Reference {
     }
 
     /// Runs the steps with these classes on: the events of each step, as names and keys.
-    fn run(&mut self, steps: &[Step], classes: &str) -> Vec<Vec<(String, Vec<u8>, usize)>> {
+    fn run(&mut self, steps: &[Step], classes: &str) -> Vec<Vec<Event>> {
         self.client.run("SELECT 0");
         self.client.run("FLUSHALL");
         assert_eq!(self.client.run(&format!("CONFIG SET notify-keyspace-events E{classes}")), Reply::ok());
         steps.iter().map(|step| self.step(step)).collect()
     }
 
-    fn step(&mut self, step: &Step) -> Vec<(String, Vec<u8>, usize)> {
+    fn step(&mut self, step: &Step) -> Vec<Event> {
         match &step.action {
             Action::Command(command) => drop(self.client.command(command)),
             Action::Select(database) => drop(self.client.run(&format!("SELECT {database}"))),
@@ -59,7 +62,7 @@ impl Reference {
 /// The events of each step with the letters of their classes: those that are published with no other on.
 fn observed(reference: &mut Reference, steps: &[Step]) -> Vec<Vec<String>> {
     let all = reference.run(steps, CLASSES);
-    let mut by_class: Vec<(char, Vec<Vec<(String, Vec<u8>, usize)>>)> =
+    let mut by_class: Vec<(char, Vec<Vec<Event>>)> =
         CLASSES.chars().map(|class| (class, reference.run(steps, &class.to_string()))).collect();
     let mut shown = Vec::new();
     for (index, events) in all.into_iter().enumerate() {

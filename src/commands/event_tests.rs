@@ -2,6 +2,7 @@
 //! `tests/events.rs` has redis-server judge.
 
 #[path = "../../tests/support/events.rs"]
+#[allow(dead_code, reason = "what only redis-server is judged by")]
 mod script;
 
 use super::testing::Harness;

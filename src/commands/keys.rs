@@ -448,7 +448,7 @@ fn move_key(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 fn object_encoding(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.target(2);
-    match target.database.find_untouched(&target.key) {
+    match target.database.find_untold(&target.key) {
         Some(entry) => target.reply.bulk(entry.encoding().name().as_bytes()),
         None => target.reply.null(),
     }
@@ -461,7 +461,7 @@ const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 fn object_refcount(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.target(2);
-    match target.database.find_untouched(&target.key).map(|entry| entry.string()) {
+    match target.database.find_untold(&target.key).map(|entry| entry.string()) {
         Some(Some(StringRef::Int(number))) if SHARED_INTEGERS.contains(&number) => {
             target.reply.integer(SHARED_REFERENCES);
         }

@@ -384,7 +384,8 @@ fn getex(data: &mut Data<'_>) -> Result<(), CommandError> {
     write_string(value, target.reply);
     match (options.lifetime, deadline) {
         (Lifetime::Persist, _) => {
-            if target.database.persist(&target.key) {
+            let had_deadline = target.database.persist(&target.key);
+            if had_deadline {
                 target.database.notify(EventClasses::GENERIC, "persist", &target.key);
             }
         }

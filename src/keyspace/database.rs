@@ -454,6 +454,16 @@ impl Database {
         Some(EntryRef::new(place.entry()))
     }
 
+    /// As [`Database::find_untouched`], by a command about keys as such: that one is missing is told to nobody.
+    pub fn find_untold(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        let place = self.locate(key);
+        match place {
+            Some(_) => self.stats.hits += 1,
+            None => self.stats.misses += 1,
+        }
+        place.map(|place| EntryRef::new(place.entry()))
+    }
+
     /// A lookup by a command that writes: an access, but neither hit nor miss.
     #[inline]
     pub fn find_write(&mut self, key: &Key) -> Option<EntryRef<'_>> {
@@ -692,20 +702,43 @@ impl Database {
         Some(Moved { value: MovedValue::copy_of(entry), expiry })
     }
 
-    /// Puts what was taken or copied under a key, whatever was there before.
+    /// Puts what was taken or copied under a key, which is a new one whatever was there before.
     pub fn insert(&mut self, key: &Key, moved: Moved) {
-        if let Some(place) = self.table(key).find(key.hash, key.bytes) {
-            self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
+        self.remove_untold(key);
+        self.notify(EventClasses::NEW, "new", key);
+        self.put(key, moved);
+    }
+
+    /// Puts a value under a key, which is a new one only if there was none.
+    pub fn overwrite_with(&mut self, key: &Key, moved: Moved) {
+        if !self.remove_untold(key) {
+            self.notify(EventClasses::NEW, "new", key);
         }
+        self.put(key, moved);
+    }
+
+    /// Removes a key that is about to get another value; says whether it was there.
+    fn remove_untold(&mut self, key: &Key) -> bool {
+        let Some(place) = self.table(key).find(key.hash, key.bytes) else { return false };
+        if place.entry().expired(self.context.now_unix_ms) {
+            self.expire(key.hash, key.slot, place);
+            return false;
+        }
+        self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
+        true
+    }
+
+    /// Puts a value under a key that is not there.
+    fn put(&mut self, key: &Key, moved: Moved) {
         let expiry = moved.expiry.map_or(Expiry::Clear, Expiry::At);
         match moved.value {
-            MovedValue::Int(number) => self.create(key, Payload::Int(number), expiry, false),
+            MovedValue::Int(number) => self.create_untold(key, Payload::Int(number), expiry, false),
             MovedValue::Bytes { bytes, raw } if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
-                self.create(key, Payload::Inline(&bytes), expiry, raw)
+                self.create_untold(key, Payload::Inline(&bytes), expiry, raw)
             }
-            MovedValue::Bytes { bytes, raw } => self.create(key, Payload::Heap(bytes), expiry, raw),
-            MovedValue::Object(object) => self.create(key, Payload::Object(object), expiry, false),
-            MovedValue::Hash(elements) => self.create(key, Payload::Hash(&elements), expiry, false),
+            MovedValue::Bytes { bytes, raw } => self.create_untold(key, Payload::Heap(bytes), expiry, raw),
+            MovedValue::Object(object) => self.create_untold(key, Payload::Object(object), expiry, false),
+            MovedValue::Hash(elements) => self.create_untold(key, Payload::Hash(&elements), expiry, false),
         };
         self.changed(key, Change::Written);
     }

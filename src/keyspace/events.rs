@@ -127,3 +127,52 @@ impl Keyspace {
         database.events.take(&mut |event| events.push(Event { database: index, ..event }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{keyspace, set};
+    use super::super::{Budget, EvictionPolicy, Expiry};
+    use super::*;
+
+    fn told(keyspace: &mut Keyspace) -> Vec<(&'static str, usize, Vec<u8>)> {
+        let mut told = Vec::new();
+        keyspace.take_events(&mut |event| told.push((event.name, event.database, event.key.to_vec())));
+        told
+    }
+
+    #[test]
+    fn what_goes_by_itself_is_told() {
+        let mut keyspace = keyspace(None);
+        keyspace.set_events(EventClasses::EXPIRED.with(EventClasses::EVICTED));
+        let start = keyspace.now();
+        set(&mut keyspace, b"short", b"1", Expiry::At(start + 10));
+        set(&mut keyspace, b"long", b"1", Expiry::Clear);
+        assert!(told(&mut keyspace).is_empty());
+        keyspace.set_now(start + 1000);
+        while keyspace.step(Budget(100)) {}
+        assert_eq!(told(&mut keyspace), [("expired", 0, b"short".to_vec())]);
+        assert!(keyspace.evict_one(EvictionPolicy::AllKeysRandom, 5));
+        assert_eq!(told(&mut keyspace), [("evicted", 0, b"long".to_vec())]);
+    }
+
+    #[test]
+    fn events_of_several_databases_come_in_their_order() {
+        let mut keyspace = keyspace(None);
+        keyspace.set_events(EventClasses::GENERIC);
+        let key = keyspace.key(b"k");
+        let mut tell = |database: usize, name| {
+            keyspace.database(database).notify(EventClasses::GENERIC, name, &key);
+            keyspace.database(database).notify(EventClasses::STRING, "not wanted", &key);
+        };
+        tell(1, "a");
+        tell(0, "b");
+        tell(0, "c");
+        tell(1, "d");
+        keyspace.swap(0, 1);
+        keyspace.database(0).notify(EventClasses::GENERIC, "e", &key);
+        let names: Vec<_> =
+            told(&mut keyspace).iter().map(|(name, database, _)| (*name, *database)).collect();
+        assert_eq!(names, [("a", 1), ("b", 0), ("c", 0), ("d", 1), ("e", 0)]);
+        assert!(told(&mut keyspace).is_empty());
+    }
+}

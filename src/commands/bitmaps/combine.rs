@@ -100,7 +100,7 @@ fn store(data: &mut Data<'_>, index: usize, result: Vec<u8>) {
     if result.is_empty() {
         target.database.remove(&target.key);
     } else {
-        target.database.insert(&target.key, Moved::of_raw_bytes(result));
+        target.database.overwrite_with(&target.key, Moved::of_raw_bytes(result));
         target.database.notify(EventClasses::STRING, "set", &target.key);
     }
 }

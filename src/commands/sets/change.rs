@@ -80,10 +80,10 @@ pub(super) fn smove(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 fn remove_from_source(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, .. } = data.target(1);
-    if let Some(mut set) = database.edit::<Set>(&key)? {
-        if set.change_some(|set| usize::from(set.remove(args.get(3)))) > 0 {
-            set.notify("srem");
-        }
+    if let Some(mut set) = database.edit::<Set>(&key)?
+        && set.change_some(|set| usize::from(set.remove(args.get(3)))) > 0
+    {
+        set.notify("srem");
     }
     Ok(())
 }
