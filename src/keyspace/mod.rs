@@ -35,7 +35,7 @@ mod tests_of_hashes;
 mod upkeep;
 
 pub use collection_mut::CollectionMut;
-pub use database::{Database, Key, Moved};
+pub use database::{Beside, Database, Key, Moved};
 pub use entry::{
     EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
 };
@@ -185,6 +185,11 @@ impl Keyspace {
         let database = &mut self.databases[index];
         database.enter(self.context);
         database
+    }
+
+    /// Whether an awaited key has been written.
+    pub fn has_ready(&self) -> bool {
+        self.databases.iter().any(Database::has_ready)
     }
 
     /// Exchanges two databases, as SWAPDB does.
