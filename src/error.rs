@@ -33,6 +33,24 @@ pub enum CommandError {
     HashValueNotFloat,
     /// An offset below zero, or a bit or byte offset too large.
     OffsetOutOfRange,
+    /// The position of a bit that is no number, or beyond the longest string.
+    BitOffset,
+    /// SETBIT to something else than 0 or 1.
+    BitValue,
+    /// BITPOS of something else than 0 or 1.
+    BitArgument,
+    /// BITOP NOT of several keys.
+    BitopNot,
+    /// A type of BITFIELD that is none.
+    BitfieldType,
+    /// OVERFLOW of BITFIELD with another word than its own.
+    BitfieldOverflow,
+    /// BITFIELD_RO with what would write.
+    BitfieldReadOnly,
+    /// A string that is no HyperLogLog.
+    NotHyperLogLog,
+    /// A HyperLogLog whose registers are not as many as they must be.
+    CorruptedHyperLogLog,
     /// No element has this index.
     IndexOutOfRange,
     /// An element that is too long for a list.
@@ -146,6 +164,17 @@ impl CommandError {
             HashValueNotInteger => "ERR hash value is not an integer",
             HashValueNotFloat => "ERR hash value is not a float",
             OffsetOutOfRange => "ERR offset is out of range",
+            BitOffset => "ERR bit offset is not an integer or out of range",
+            BitValue => "ERR bit is not an integer or out of range",
+            BitArgument => "ERR The bit argument must be 1 or 0.",
+            BitopNot => "ERR BITOP NOT must be called with a single source key.",
+            BitfieldType => {
+                "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+            }
+            BitfieldOverflow => "ERR Invalid OVERFLOW type specified",
+            BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            NotHyperLogLog => "WRONGTYPE Key is not a valid HyperLogLog string value.",
+            CorruptedHyperLogLog => "INVALIDOBJ Corrupted HLL object detected",
             IndexOutOfRange => "ERR index out of range",
             ElementTooLarge => "ERR Element too large",
             NoSuchKey => "ERR no such key",

@@ -9,6 +9,7 @@
 //! Functions that touch data get a [`Data`]: one shard's keyspace, the arguments, a place for the reply.
 //! They run to completion, know nothing of sessions and never read the clock.
 
+pub mod bitmaps;
 pub mod client;
 pub mod cluster;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod docs;
 pub mod expire;
 pub mod hashes;
 pub mod help;
+pub mod hyperloglog;
 pub mod info;
 pub mod introspection;
 pub mod keys;
@@ -66,6 +68,8 @@ pub const FAMILIES: &[&[Command]] = &[
     strings::COMMANDS,
     counters::COMMANDS,
     lcs::COMMANDS,
+    bitmaps::COMMANDS,
+    hyperloglog::COMMANDS,
     lists::COMMANDS,
     list_moves::COMMANDS,
     list_waits::COMMANDS,
@@ -402,6 +406,8 @@ pub enum Group {
     SortedSet,
     Hash,
     Stream,
+    Bitmap,
+    HyperLogLog,
     Connection,
     Server,
     Cluster,
@@ -418,6 +424,8 @@ impl Group {
             Group::SortedSet => "sorted_set",
             Group::Hash => "hash",
             Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

@@ -441,17 +441,9 @@ fn setrange(data: &mut Data<'_>) -> Result<(), CommandError> {
     if end > string_bytes_max {
         return Err(CommandError::StringTooLong);
     }
-    if length.is_none() {
-        // Filled below, so that it counts as changed in place even where the bytes read as an integer.
-        database.set_string(&key, StringValue::Text(b""), Expiry::Clear);
-    }
-    if let Some(mut string) = database.string_mut(&key) {
-        if end > string.len() {
-            string.resize(end);
-        }
-        string.as_mut_slice()[offset as usize..end].copy_from_slice(value);
-        reply.integer(string.len() as i64);
-    }
+    let mut string = database.string_of_length(&key, end)?;
+    string.as_mut_slice()[offset as usize..end].copy_from_slice(value);
+    reply.integer(string.len() as i64);
     Ok(())
 }
 

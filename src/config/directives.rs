@@ -470,7 +470,7 @@ directives! {
         "zset-max-listpack-value" ["zset-max-ziplist-value"] zset_max_listpack_value: u64 = 64;
             memory(0, i64::MAX as i128), Live, InEffect, "Longest member of a compact sorted set.";
         "hll-sparse-max-bytes" [] hll_sparse_max_bytes: u64 = 3000;
-            memory(0, i64::MAX as i128), Live, NotYet, "Largest sparse HyperLogLog.";
+            memory(0, i64::MAX as i128), Live, InEffect, "Largest sparse HyperLogLog.";
         "stream-node-max-bytes" [] stream_node_max_bytes: u64 = 4096;
             memory(0, i64::MAX as i128), Live, InEffect, "Largest block of a stream; 0 is 64 KiB, the most.";
         "stream-node-max-entries" [] stream_node_max_entries: u64 = 100;

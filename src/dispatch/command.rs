@@ -89,6 +89,15 @@ impl KeptArgs {
     }
 }
 
+/// A key of a command that is being divided among shards.
+pub struct DividedKey {
+    /// Of its argument.
+    position: usize,
+    shard: usize,
+    hash: u64,
+    slot: u16,
+}
+
 impl Dispatcher {
     /// Starts a command whose keys belong to several shards. `true`: it is answered already.
     pub(super) fn run_several(
@@ -326,11 +335,11 @@ impl Dispatcher {
         split: Split,
         key_parts: &mut Vec<u16>,
     ) -> Vec<PartOf> {
-        let shards = self.shard.route.shards();
         let writes = participant::writes(self.table.get(CommandId(header.command)));
         let stride = match split {
             Split::Everywhere => {
                 let header = ItemHeader { arguments: args.len() as u32, ..header };
+                let shards = self.shard.route.shards();
                 let mut share = |shard| {
                     let part = self.put_share(kind, shard, header, args.iter());
                     if !Bug::WholeNotLocked.is_planted() {
@@ -342,31 +351,30 @@ impl Dispatcher {
             }
             Split::Keys { stride } => stride,
         };
-        let mut by_shard: Vec<Vec<usize>> = vec![Vec::new(); shards];
-        let mut owners = Vec::new();
-        for position in (1..args.len()).step_by(stride) {
-            let owner = self.shard.route.shard_of(args.get(position));
-            by_shard[owner].push(position);
-            owners.push(owner);
-        }
-        let mut part_of_shard = vec![0u16; shards];
+        let mut keys = std::mem::take(&mut self.divided);
+        keys.clear();
+        keys.extend((1..args.len()).step_by(stride).map(|position| {
+            let bytes = args.get(position);
+            let key = self.shard.keyspace.key(bytes);
+            DividedKey { position, shard: self.shard.route.shard_of(bytes), hash: key.hash, slot: key.slot }
+        }));
+        keys.sort_unstable_by_key(|key| (key.shard, key.position));
         let mut parts = Vec::new();
-        for (shard, positions) in by_shard.iter().enumerate().filter(|(_, positions)| !positions.is_empty()) {
-            part_of_shard[shard] = parts.len() as u16;
-            let count = 1 + positions.len() * stride;
-            let key = self.shard.keyspace.key(args.get(positions[0]));
-            let (hash, slot) = (key.hash, key.slot);
-            let header = ItemHeader { arguments: count as u32, hash, slot, ..header };
-            let groups = positions.iter().flat_map(|&first| first..(first + stride).min(args.len()));
+        key_parts.resize(keys.len(), 0);
+        for own in keys.chunk_by(|one, other| one.shard == other.shard) {
+            let DividedKey { shard, hash, slot, .. } = own[0];
+            let arguments = (1 + own.len() * stride) as u32;
+            let header = ItemHeader { arguments, hash, slot, ..header };
+            let groups = own.iter().flat_map(|key| key.position..(key.position + stride).min(args.len()));
             let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
             let part = self.put_share(kind, shard, header, words);
-            for &position in positions {
-                let hash = self.shard.keyspace.hash_of(args.get(position));
-                self.intend(part.batch, Intent::key(hash, writes));
+            for key in own {
+                self.intend(part.batch, Intent::key(key.hash, writes));
+                key_parts[(key.position - 1) / stride] = parts.len() as u16;
             }
             parts.push(part);
         }
-        key_parts.extend(owners.iter().map(|&owner| part_of_shard[owner]));
+        self.divided = keys;
         parts
     }
 
@@ -657,7 +665,7 @@ impl Dispatcher {
         out: &mut Vec<u8>,
     ) -> bool {
         let ticks = Ticks::now().wrapping_sub(coordination.started);
-        self.shard.metrics.ran(coordination.command, ticks);
+        self.shard.metrics.ended(coordination.command, ticks);
         if ticks > self.shard.slow_ticks {
             let event = latency_event(self.table.get(CommandId(coordination.command)));
             self.shard.observe_slow(token, &coordination.args.args(), ticks, event);

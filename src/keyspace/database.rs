@@ -16,10 +16,9 @@ use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::field_expiry::FIELDS_PER_STEP;
 use super::observers::Observers;
-use super::string_mut::StringMut;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::{Expiry, Stats};
-use crate::types::{Kind, Object};
+use crate::types::Object;
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
 pub(super) const BURY_BYTES_MIN: usize = 1 << 20;
@@ -124,6 +123,11 @@ impl Moved {
     /// Bytes that one step of a command hands to another.
     pub fn of_bytes(bytes: Vec<u8>) -> Moved {
         Moved { value: MovedValue::Bytes { bytes, raw: false }, expiry: None }
+    }
+
+    /// The value of a string that was made bit by bit: never an integer, whatever it reads as.
+    pub fn of_raw_bytes(bytes: Vec<u8>) -> Moved {
+        Moved { value: MovedValue::Bytes { bytes, raw: true }, expiry: None }
     }
 
     /// The bytes of [`Moved::of_bytes`].
@@ -543,15 +547,6 @@ impl Database {
         let entry = unsafe { place.entry().replace_deadline(deadline) };
         place.set_entry(entry);
         self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
-    }
-
-    /// Access to a string for changes in place. None if the key is missing or holds something else.
-    pub fn string_mut(&mut self, key: &Key) -> Option<StringMut<'_>> {
-        let place = self.locate(key)?;
-        self.touch(place.entry());
-        let Key { hash, slot, .. } = *key;
-        let is_string = place.entry().kind() == Kind::String;
-        is_string.then_some(StringMut { database: self, place, hash, slot, changed: false })
     }
 
     /// Removes a key; says whether it was there. A huge value is freed later.

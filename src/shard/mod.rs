@@ -158,5 +158,6 @@ fn limits(config: &Config) -> Limits {
             member_bytes: number(config.zset_max_listpack_value),
         },
         stream: stream::Limits::of_settings(config.stream_node_max_bytes, config.stream_node_max_entries),
+        hyperloglog_sparse_bytes: number(config.hll_sparse_max_bytes),
     }
 }

@@ -5,8 +5,10 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+pub mod bitmap;
 pub mod hash;
 pub mod hash_index;
+pub mod hyperloglog;
 pub mod list;
 pub mod long_double;
 pub mod packed;
@@ -44,6 +46,8 @@ pub struct Limits {
     pub sorted_set: sorted_set::Limits,
     /// Of a block of a stream.
     pub stream: stream::Limits,
+    /// Of a sparse HyperLogLog.
+    pub hyperloglog_sparse_bytes: usize,
 }
 
 impl Default for Limits {
@@ -54,6 +58,7 @@ impl Default for Limits {
             hash: hash::Limits { entries: 512, value_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
             stream: stream::Limits { bytes: 4096, entries: 100 },
+            hyperloglog_sparse_bytes: 3000,
         }
     }
 }

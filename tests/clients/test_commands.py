@@ -76,6 +76,35 @@ def test_setters(r):
     fails(redis.ResponseError, "invalid expire time in 'setex' command", r.setex, "k", 0, "v")
 
 
+def test_bitmaps(r):
+    assert r.setbit("k", 7, 1) == 0 and r.setbit("k", 7, True) == 1
+    assert r.getbit("k", 7) == 1 and r.getbit("k", 100) == 0
+    r.set("k", "foobar")
+    assert r.bitcount("k") == 26 and r.bitcount("k", 1, 1) == 6
+    assert r.bitcount("k", 5, 30, mode="BIT") == 17
+    assert r.bitpos("k", 1) == 1 and r.bitpos("k", 0, 1) == 8
+    assert r.bitpos("k", 1, 8, -1, mode="BIT") == 9
+    r.set("l", "abc")
+    assert r.bitop("AND", "r", "k", "l") == 6
+    assert r.bitop("NOT", "r", "k") == 6
+    fails(redis.ResponseError, "must be called with a single source key", r.bitop, "NOT", "r", "k", "l")
+    operations = r.bitfield("f").set("u8", 0, 255).incrby("u8", 0, 10).get("u8", 0)
+    assert operations.execute() == [0, 9, 9]
+    operations = r.bitfield("f", default_overflow="FAIL").incrby("u8", "#0", 255)
+    assert operations.execute() == [None]
+    assert r.bitfield_ro("f", "u8", 0, items=[("u4", 4)]) == [9, 9]
+
+
+def test_hyperloglogs(r):
+    assert r.pfadd("a", "x", "y", "z") == 1 and r.pfadd("a", "x") == 0
+    assert r.pfcount("a") == 3 and r.pfcount("missing") == 0
+    r.pfadd("b", "z", 1, 2)
+    assert r.pfcount("a", "b") == 5
+    assert r.pfmerge("c", "a", "b") is True and r.pfcount("c") == 5
+    r.set("s", "text")
+    fails(redis.ResponseError, "not a valid HyperLogLog string value", r.pfadd, "s", "x")
+
+
 def test_counters(r):
     assert r.incr("n") == 1 and r.incrby("n", 5) == 6 and r.incr("n", 4) == 10
     assert r.decr("n") == 9 and r.decrby("n", 4) == 5

@@ -125,8 +125,7 @@ impl Group {
     }
 
     fn heap_bytes(&self) -> usize {
-        size_of::<Group>()
-            + self.name.len()
+        self.name.len()
             + self.pending.heap_bytes()
             + self.consumers.capacity() * size_of::<Option<Box<Consumer>>>()
             + (self.by_name.capacity() + self.free.capacity()) * size_of::<u32>()
@@ -319,7 +318,7 @@ impl Group {
 /// The consumer groups of a stream, in the order of their names.
 #[derive(Debug, Default)]
 pub struct Groups {
-    groups: Vec<Box<Group>>,
+    groups: Vec<Group>,
     /// Bytes of all groups.
     bytes: usize,
 }
@@ -343,7 +342,7 @@ impl Groups {
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Group> {
-        self.groups.iter().map(Box::as_ref)
+        self.groups.iter()
     }
 
     #[inline]
@@ -353,21 +352,21 @@ impl Groups {
 
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&Group> {
-        self.search(name).ok().map(|position| self.groups[position].as_ref())
+        self.search(name).ok().map(|position| &self.groups[position])
     }
 
     /// The group with this name for a change.
     #[inline]
     pub fn edit(&mut self, name: &[u8]) -> Option<GroupMut<'_>> {
         let position = self.search(name).ok()?;
-        let group = self.groups[position].as_mut();
+        let group = &mut self.groups[position];
         Some(GroupMut { bytes_before: group.heap_bytes(), group, bytes: &mut self.bytes })
     }
 
     /// Adds a group; `false`: there is one with this name.
     pub fn create(&mut self, name: &[u8], last_id: Id, entries_read: Option<u64>) -> bool {
         let Err(position) = self.search(name) else { return false };
-        let group = Box::new(Group::new(name, last_id, entries_read));
+        let group = Group::new(name, last_id, entries_read);
         self.bytes += group.heap_bytes();
         self.groups.insert(position, group);
         true
@@ -382,7 +381,7 @@ impl Groups {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.bytes + self.groups.capacity() * size_of::<Box<Group>>()
+        self.bytes + self.groups.capacity() * size_of::<Group>()
     }
 
     pub(super) fn parts(&self) -> usize {
