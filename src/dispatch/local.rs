@@ -280,6 +280,7 @@ impl Dispatcher {
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
                 has_waited: false,
                 park: None,
+                waits_as: None,
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);
