@@ -147,7 +147,6 @@ pub enum CommandError {
         name: String,
         container: String,
     },
-    UnknownSubcommand { name: String, container: String },
     /// What only commands on streams run into.
     Stream(StreamError),
     /// The memory limit is reached and nothing may be evicted.
