@@ -19,6 +19,7 @@ pub mod databases;
 pub mod debug;
 pub mod docs;
 pub mod expire;
+pub mod geo;
 pub mod hashes;
 pub mod help;
 pub mod hyperloglog;
@@ -74,6 +75,7 @@ pub const FAMILIES: &[&[Command]] = &[
     list_waits::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
+    geo::COMMANDS,
     hashes::COMMANDS,
     keys::COMMANDS,
     sort::COMMANDS,
@@ -381,6 +383,7 @@ pub enum Group {
     Hash,
     Bitmap,
     HyperLogLog,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -398,6 +401,7 @@ impl Group {
             Group::Hash => "hash",
             Group::Bitmap => "bitmap",
             Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
