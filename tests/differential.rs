@@ -98,6 +98,24 @@ const TEMPLATES: &[&str] = &[
     "DEL <q>",
     "SET <q> <v>",
     "COPY <q> <q> REPLACE",
+    "GEOADD <z> <geoadd?> <lon> <lat> <y>",
+    "GEOADD <z> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y>",
+    "GEOADD <z> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y>",
+    "GEOPOS <z> <y> <y>",
+    "GEOHASH <z> <y> <y>",
+    "GEODIST <z> <y> <y>",
+    "GEODIST <z> <y> <y> <length>",
+    "GEOSEARCH <z> FROMLONLAT <lon> <lat> BYRADIUS <radius> <length> <geo?>",
+    "GEOSEARCH <z> FROMMEMBER <y> BYRADIUS <radius> <length> <geo?>",
+    "GEOSEARCH <z> FROMLONLAT <lon> <lat> BYBOX <radius> <radius> <length> <geo?>",
+    "GEOSEARCH <z> FROMMEMBER <y> BYBOX <radius> <radius> <length> <geo?>",
+    "GEOSEARCHSTORE <z> <z> FROMLONLAT <lon> <lat> BYRADIUS <radius> <length> <geostore?>",
+    "GEOSEARCHSTORE <z> <z> FROMMEMBER <y> BYBOX <radius> <radius> <length> <geostore?>",
+    "GEORADIUS <z> <lon> <lat> <radius> <length> <geo?>",
+    "GEORADIUS <z> <lon> <lat> <radius> <length> <georadius?>",
+    "GEORADIUSBYMEMBER <z> <y> <radius> <length> <georadius?>",
+    "GEORADIUS_RO <z> <lon> <lat> <radius> <length> <geo?>",
+    "GEORADIUSBYMEMBER_RO <z> <y> <radius> <length> <geo?>",
     "LPUSH <k> <e>",
     "LPUSH <k> <e> <e> <e> <e> <e> <e>",
     "RPUSH <k> <e>",
@@ -500,6 +518,24 @@ const FIELD_OPTIONS: &[&str] = &[
     "FOO",
 ];
 
+const GEOADD_OPTIONS: &[&str] = &["NX", "XX", "CH", "CH", "FOO"];
+const GEO_OPTIONS: &[&str] = &[
+    "ASC",
+    "DESC",
+    "COUNT 1",
+    "COUNT 3",
+    "COUNT 2 ANY",
+    "WITHDIST",
+    "WITHCOORD",
+    "WITHHASH",
+    "ANY",
+    "COUNT 0",
+    "FOO",
+];
+const GEOSTORE_OPTIONS: &[&str] = &["ASC", "DESC", "COUNT 2", "COUNT 2 ANY", "STOREDIST", "WITHDIST", "FOO"];
+const GEORADIUS_OPTIONS: &[&str] =
+    &["ASC", "DESC", "COUNT 2", "STORE <z>", "STOREDIST <z>", "STORE <z>", "COUNT 1 ANY", "WITHCOORD", "FOO"];
+
 const FRACTIONS: &[&str] = &[
     "0", "1.5", "-0.1", "0.1", "3", "1e3", "-2.25", "1e-5", "100000", "abc", "", "nan", "inf", " 1", "1.",
     ".5", "+2",
@@ -893,6 +929,10 @@ impl Generator {
                 "<set?>" => SET_OPTIONS,
                 "<getex?>" => GETEX_OPTIONS,
                 "<lcs?>" => LCS_OPTIONS,
+                "<geoadd?>" => GEOADD_OPTIONS,
+                "<geo?>" => GEO_OPTIONS,
+                "<geostore?>" => GEOSTORE_OPTIONS,
+                "<georadius?>" => GEORADIUS_OPTIONS,
                 "<unit?>" => UNIT_OPTIONS,
                 "<field?>" => FIELD_OPTIONS,
                 "<overflow>" => OVERFLOW_OPTIONS,
@@ -977,6 +1017,16 @@ impl Generator {
             "<pfdebug>" => {
                 text(self.random.pick(&["DECODE", "ENCODING", "encoding", "TODENSE", "GETREG", "FOO"]))
             }
+            "<lon>" if self.random.one_in(40) => text(self.random.pick(&["180", "-180", "181", "x", "0"])),
+            "<lon>" => format!("{:.4}", self.random.below(3_600_000) as f64 / 1e4 - 180.0).into_bytes(),
+            "<lat>" if self.random.one_in(40) => {
+                text(self.random.pick(&["85.05112878", "-85.05112878", "86", "y"]))
+            }
+            "<lat>" => format!("{:.4}", self.random.below(1_700_000) as f64 / 1e4 - 85.0).into_bytes(),
+            "<radius>" => text(
+                self.random.pick(&["0", "1", "100", "1000", "3000", "5000", "12000", "30000", "-1", "x"]),
+            ),
+            "<length>" => text(self.random.pick(&["km", "km", "KM", "mi", "m", "ft", "foo"])),
             "<side>" => text(self.random.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])),
             "<where>" => text(self.random.pick(&["BEFORE", "AFTER", "BEFORE", "AFTER", "after", "NEAR"])),
             "<n>" => text(self.random.pick(NUMBERS)),

@@ -20,6 +20,7 @@ pub mod debug;
 pub mod docs;
 pub mod dump;
 pub mod expire;
+pub mod geo;
 pub mod hashes;
 pub mod help;
 pub mod hyperloglog;
@@ -76,6 +77,7 @@ pub const FAMILIES: &[&[Command]] = &[
     list_waits::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
+    geo::COMMANDS,
     hashes::COMMANDS,
     streams::COMMANDS,
     keys::COMMANDS,
@@ -410,6 +412,7 @@ pub enum Group {
     Stream,
     Bitmap,
     HyperLogLog,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -428,6 +431,7 @@ impl Group {
             Group::Stream => "stream",
             Group::Bitmap => "bitmap",
             Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
