@@ -51,6 +51,26 @@ pub enum CommandError {
     NotHyperLogLog,
     /// A HyperLogLog whose registers are not as many as they must be.
     CorruptedHyperLogLog,
+    /// A longitude or a latitude out of its range; the two, ready to print.
+    NoPlace(String),
+    /// A unit of lengths that is none.
+    UnknownUnit,
+    /// GEOSEARCH and its kin around a member that is not there.
+    NoSuchPlace,
+    RadiusNotFloat,
+    RadiusNegative,
+    WidthNotFloat,
+    HeightNotFloat,
+    SidesNegative,
+    /// COUNT of GEOSEARCH and its kin.
+    GeoCountNotPositive,
+    AnyWithoutCount,
+    /// What is stored has no more than members; the command or the option.
+    StoresNoMore(&'static str),
+    /// GEOSEARCH without a center; the command as it was typed.
+    NoCenter(String),
+    /// GEOSEARCH with neither a radius nor a box; the command as it was typed.
+    NoShape(String),
     /// No element has this index.
     IndexOutOfRange,
     /// An element that is too long for a list.
@@ -123,14 +143,30 @@ pub enum CommandError {
     CountNotPositive,
     /// A count that may be below zero, but has no opposite.
     NotNegatable,
+    /// RESTORE of a key that exists.
+    BusyKey,
+    /// RESTORE with a time to live below zero.
+    NegativeTtl,
+    NegativeIdletime,
+    FrequencyOutOfRange,
+    /// RESTORE of bytes that end with another checksum, or a version that is not known.
+    WrongPayload,
+    /// RESTORE of bytes that are no value.
+    BadDataFormat,
     /// A number beyond what the command can do.
     OutOfRange,
     /// Too few or too many arguments; the command's full name.
     Arity(Cow<'static, str>),
     /// The command does not exist; the name and the beginning of its arguments, ready to print.
-    UnknownCommand { name: String, arguments: String },
+    UnknownCommand {
+        name: String,
+        arguments: String,
+    },
     /// A container command has no such subcommand; what was typed, and the container in upper case.
-    UnknownSubcommand { name: String, container: String },
+    UnknownSubcommand {
+        name: String,
+        container: String,
+    },
     /// What only commands on streams run into.
     Stream(StreamError),
     /// The memory limit is reached and nothing may be evicted.
@@ -175,6 +211,31 @@ impl CommandError {
             BitfieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
             NotHyperLogLog => "WRONGTYPE Key is not a valid HyperLogLog string value.",
             CorruptedHyperLogLog => "INVALIDOBJ Corrupted HLL object detected",
+            NoPlace(pair) => return Cow::Owned(format!("ERR invalid longitude,latitude pair {pair}")),
+            UnknownUnit => "ERR unsupported unit provided. please use M, KM, FT, MI",
+            NoSuchPlace => "ERR could not decode requested zset member",
+            RadiusNotFloat => "ERR need numeric radius",
+            RadiusNegative => "ERR radius cannot be negative",
+            WidthNotFloat => "ERR need numeric width",
+            HeightNotFloat => "ERR need numeric height",
+            SidesNegative => "ERR height or width cannot be negative",
+            GeoCountNotPositive => "ERR COUNT must be > 0",
+            AnyWithoutCount => "ERR the ANY argument requires COUNT argument",
+            StoresNoMore(what) => {
+                return Cow::Owned(format!(
+                    "ERR {what} is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
+                ));
+            }
+            NoCenter(command) => {
+                return Cow::Owned(format!(
+                    "ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}"
+                ));
+            }
+            NoShape(command) => {
+                return Cow::Owned(format!(
+                    "ERR exactly one of BYRADIUS and BYBOX can be specified for {command}"
+                ));
+            }
             IndexOutOfRange => "ERR index out of range",
             ElementTooLarge => "ERR Element too large",
             NoSuchKey => "ERR no such key",
@@ -217,6 +278,12 @@ impl CommandError {
             NotNegatable => {
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
             }
+            BusyKey => "BUSYKEY Target key name already exists.",
+            NegativeTtl => "ERR Invalid TTL value, must be >= 0",
+            NegativeIdletime => "ERR Invalid IDLETIME value, must be >= 0",
+            FrequencyOutOfRange => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            WrongPayload => "ERR DUMP payload version or checksum are wrong",
+            BadDataFormat => "ERR Bad data format",
             OutOfRange => "ERR value is out of range",
             NoInputKey(command) => {
                 return Cow::Owned(format!("ERR at least 1 input key is needed for '{command}' command"));

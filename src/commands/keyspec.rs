@@ -12,7 +12,7 @@
 //! Specifications that cannot be evaluated ([`Begin::Unknown`]) are passed over; [`reads_anywhere`] tells whether
 //! a command line has keys of that sort.
 
-use super::{Begin, Command, Find, KeySpec, flag, key_flag, sort};
+use super::{Begin, Command, Find, KeySpec, flag, geo, key_flag, sort};
 use crate::resp::{Args, number};
 
 /// A key on a command line.
@@ -85,6 +85,13 @@ fn range_of(spec: &KeySpec, args: &Args<'_>) -> Option<(i64, i64, i64)> {
     let count = args.len() as i64;
     let first = match spec.begin {
         Begin::Index(index) => index as i64,
+        // Options that may be given several times, and of which the last counts; their words may be keys, too.
+        Begin::Keyword { word: word @ (geo::STORE | geo::STORE_DISTANCE), from } => {
+            match geo::store_position(args, from as usize, word) {
+                Some(index) => index as i64,
+                None => return Some(NOTHING),
+            }
+        }
         Begin::Keyword { word, from } => match after_keyword(args, word, from) {
             Some(index) => index as i64,
             None => return Some(NOTHING),

@@ -18,7 +18,9 @@ pub mod counters;
 pub mod databases;
 pub mod debug;
 pub mod docs;
+pub mod dump;
 pub mod expire;
+pub mod geo;
 pub mod hashes;
 pub mod help;
 pub mod hyperloglog;
@@ -75,9 +77,11 @@ pub const FAMILIES: &[&[Command]] = &[
     list_waits::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
+    geo::COMMANDS,
     hashes::COMMANDS,
     streams::COMMANDS,
     keys::COMMANDS,
+    dump::COMMANDS,
     sort::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -408,6 +412,7 @@ pub enum Group {
     Stream,
     Bitmap,
     HyperLogLog,
+    Geo,
     Connection,
     Server,
     Cluster,
@@ -426,6 +431,7 @@ impl Group {
             Group::Stream => "stream",
             Group::Bitmap => "bitmap",
             Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",

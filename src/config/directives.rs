@@ -510,7 +510,7 @@ directives! {
         "stop-writes-on-bgsave-error" [] stop_writes_on_bgsave_error: bool = true;
             Bool, Live, NotYet, "Refuses writes after a failed snapshot.";
         "rdbcompression" [] rdbcompression: bool = true;
-            Bool, Live, NotYet, "Compresses the snapshot.";
+            Bool, Live, InEffect, "Compresses what DUMP answers.";
         "rdbchecksum" [] rdbchecksum: bool = true;
             Bool, StartOnly, NotYet, "Ends the snapshot with a checksum.";
         "rdb-del-sync-files" [] rdb_del_sync_files: bool = false;

@@ -127,6 +127,7 @@ impl Shard {
             self.keyspace.set_access_clock(access_clock);
         }
         self.keyspace.limits = limits(&self.config);
+        self.keyspace.compress = self.config.rdbcompression;
         if self.config.requirepass.is_empty() {
             self.sessions.iter_mut().for_each(|session| session.authenticated = true);
         }

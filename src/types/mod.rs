@@ -6,6 +6,7 @@
 //! its own, its [`Collection`], and a line in every match below.
 
 pub mod bitmap;
+pub mod geo;
 pub mod hash;
 pub mod hash_index;
 pub mod hyperloglog;

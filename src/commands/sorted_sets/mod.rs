@@ -24,6 +24,8 @@ use crate::transaction::PlanFunction;
 use crate::types::score::{self, ScoreText};
 use crate::types::sorted_set::{MemberBound, ScoreBound};
 
+pub(super) use combine::{set_of, write_stored};
+pub(super) use flat::Flat;
 pub use pop::{End, Shape, pop_first};
 
 const COUNT_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO)];
@@ -309,7 +311,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 /// A score, or an increment of one.
-fn parse_score(text: &[u8]) -> Result<f64, CommandError> {
+pub(super) fn parse_score(text: &[u8]) -> Result<f64, CommandError> {
     score::parse(text).ok_or(CommandError::NotFloat)
 }
 

@@ -434,6 +434,11 @@ impl<'a> Entry<'a> {
         self.count == 0
     }
 
+    /// Whether its names are those of the first entry of its block.
+    pub fn shares_names(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// The names and values in order.
     #[inline]
     pub fn fields(&self) -> impl Iterator<Item = (Item<'a>, Item<'a>)> + use<'a> {

@@ -271,6 +271,11 @@ impl Log {
         self.blocks.iter().map(Block::entries)
     }
 
+    /// The entries of the first block that begins at this id or behind it.
+    pub fn block_from(&self, first: Id) -> impl Iterator<Item = Entry<'_>> {
+        self.blocks.at(self.blocks.ceiling(first)).into_iter().flat_map(Block::entries)
+    }
+
     /// Frees about `budget` blocks; returns how many.
     pub(super) fn free_some(&mut self, budget: usize) -> usize {
         let bytes = &mut self.block_bytes;
