@@ -1,4 +1,4 @@
-//! Random sequences of commands on strings, lists, sets, sorted sets and keys, some of them in transactions,
+//! Random sequences of commands on strings, lists, sets, sorted sets, streams and keys, some of them in transactions,
 //! sent to redis-server and to polder: every reply is the same, errors to the letter.
 //!
 //! ```text
@@ -17,6 +17,8 @@
 //! `POLDER_SURVEY=1` the test goes on after a difference, leaves the command in question out of later
 //! sequences, and fails with the list of all.
 
+#[path = "differential/streams.rs"]
+mod streams;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -96,6 +98,24 @@ const TEMPLATES: &[&str] = &[
     "DEL <q>",
     "SET <q> <v>",
     "COPY <q> <q> REPLACE",
+    "GEOADD <z> <geoadd?> <lon> <lat> <y>",
+    "GEOADD <z> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y>",
+    "GEOADD <z> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y> <lon> <lat> <y>",
+    "GEOPOS <z> <y> <y>",
+    "GEOHASH <z> <y> <y>",
+    "GEODIST <z> <y> <y>",
+    "GEODIST <z> <y> <y> <length>",
+    "GEOSEARCH <z> FROMLONLAT <lon> <lat> BYRADIUS <radius> <length> <geo?>",
+    "GEOSEARCH <z> FROMMEMBER <y> BYRADIUS <radius> <length> <geo?>",
+    "GEOSEARCH <z> FROMLONLAT <lon> <lat> BYBOX <radius> <radius> <length> <geo?>",
+    "GEOSEARCH <z> FROMMEMBER <y> BYBOX <radius> <radius> <length> <geo?>",
+    "GEOSEARCHSTORE <z> <z> FROMLONLAT <lon> <lat> BYRADIUS <radius> <length> <geostore?>",
+    "GEOSEARCHSTORE <z> <z> FROMMEMBER <y> BYBOX <radius> <radius> <length> <geostore?>",
+    "GEORADIUS <z> <lon> <lat> <radius> <length> <geo?>",
+    "GEORADIUS <z> <lon> <lat> <radius> <length> <georadius?>",
+    "GEORADIUSBYMEMBER <z> <y> <radius> <length> <georadius?>",
+    "GEORADIUS_RO <z> <lon> <lat> <radius> <length> <geo?>",
+    "GEORADIUSBYMEMBER_RO <z> <y> <radius> <length> <geo?>",
     "LPUSH <k> <e>",
     "LPUSH <k> <e> <e> <e> <e> <e> <e>",
     "RPUSH <k> <e>",
@@ -498,6 +518,24 @@ const FIELD_OPTIONS: &[&str] = &[
     "FOO",
 ];
 
+const GEOADD_OPTIONS: &[&str] = &["NX", "XX", "CH", "CH", "FOO"];
+const GEO_OPTIONS: &[&str] = &[
+    "ASC",
+    "DESC",
+    "COUNT 1",
+    "COUNT 3",
+    "COUNT 2 ANY",
+    "WITHDIST",
+    "WITHCOORD",
+    "WITHHASH",
+    "ANY",
+    "COUNT 0",
+    "FOO",
+];
+const GEOSTORE_OPTIONS: &[&str] = &["ASC", "DESC", "COUNT 2", "COUNT 2 ANY", "STOREDIST", "WITHDIST", "FOO"];
+const GEORADIUS_OPTIONS: &[&str] =
+    &["ASC", "DESC", "COUNT 2", "STORE <z>", "STOREDIST <z>", "STORE <z>", "COUNT 1 ANY", "WITHCOORD", "FOO"];
+
 const FRACTIONS: &[&str] = &[
     "0", "1.5", "-0.1", "0.1", "3", "1e3", "-2.25", "1e-5", "100000", "abc", "", "nan", "inf", " 1", "1.",
     ".5", "+2",
@@ -820,7 +858,10 @@ impl Generator {
         let template = if self.random.one_in(60) {
             *self.random.pick(RARE_TEMPLATES)
         } else {
-            *self.random.pick(TEMPLATES)
+            match self.random.below(TEMPLATES.len() + streams::TEMPLATES.len()) {
+                nth if nth < TEMPLATES.len() => TEMPLATES[nth],
+                nth => streams::TEMPLATES[nth - TEMPLATES.len()],
+            }
         };
         let mut words = Vec::new();
         self.expand(template, &mut words);
@@ -840,7 +881,7 @@ impl Generator {
     /// MULTI to EXEC, perhaps with a watched key that changes or does not.
     fn transaction(&mut self, commands: &mut Vec<Command>) {
         if self.random.one_in(2) {
-            let kind = *self.random.pick(&["<k>", "<k>", "<z>", "<l>", "<t>"]);
+            let kind = *self.random.pick(&["<k>", "<k>", "<z>", "<l>", "<t>", "<r>"]);
             let key = self.word(kind);
             let mut watch = vec![b"WATCH".to_vec(), key.clone()];
             if self.random.one_in(4) {
@@ -888,6 +929,10 @@ impl Generator {
                 "<set?>" => SET_OPTIONS,
                 "<getex?>" => GETEX_OPTIONS,
                 "<lcs?>" => LCS_OPTIONS,
+                "<geoadd?>" => GEOADD_OPTIONS,
+                "<geo?>" => GEO_OPTIONS,
+                "<geostore?>" => GEOSTORE_OPTIONS,
+                "<georadius?>" => GEORADIUS_OPTIONS,
                 "<unit?>" => UNIT_OPTIONS,
                 "<field?>" => FIELD_OPTIONS,
                 "<overflow>" => OVERFLOW_OPTIONS,
@@ -910,6 +955,7 @@ impl Generator {
                 "<zcombine2?>" => ZCOMBINE2_OPTIONS,
                 "<zcombine3?>" => ZCOMBINE3_OPTIONS,
                 "<zscan?>" => ZSCAN_OPTIONS,
+                _ if let Some(options) = streams::options(word) => options,
                 _ => {
                     let word = self.word(word);
                     words.push(word);
@@ -971,6 +1017,16 @@ impl Generator {
             "<pfdebug>" => {
                 text(self.random.pick(&["DECODE", "ENCODING", "encoding", "TODENSE", "GETREG", "FOO"]))
             }
+            "<lon>" if self.random.one_in(40) => text(self.random.pick(&["180", "-180", "181", "x", "0"])),
+            "<lon>" => format!("{:.4}", self.random.below(3_600_000) as f64 / 1e4 - 180.0).into_bytes(),
+            "<lat>" if self.random.one_in(40) => {
+                text(self.random.pick(&["85.05112878", "-85.05112878", "86", "y"]))
+            }
+            "<lat>" => format!("{:.4}", self.random.below(1_700_000) as f64 / 1e4 - 85.0).into_bytes(),
+            "<radius>" => text(
+                self.random.pick(&["0", "1", "100", "1000", "3000", "5000", "12000", "30000", "-1", "x"]),
+            ),
+            "<length>" => text(self.random.pick(&["km", "km", "KM", "mi", "m", "ft", "foo"])),
             "<side>" => text(self.random.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "UP"])),
             "<where>" => text(self.random.pick(&["BEFORE", "AFTER", "BEFORE", "AFTER", "after", "NEAR"])),
             "<n>" => text(self.random.pick(NUMBERS)),
@@ -990,7 +1046,10 @@ impl Generator {
             "<later-ms>" => text(self.random.pick(&["33177117420123", "33177117420500", "0", "-1", "abc"])),
             "<S>" => text(self.random.pick(TIMES)),
             "<M>" => text(self.random.pick(TIMES_MS)),
-            other => other.as_bytes().to_vec(),
+            other => match streams::word(other, &mut self.random, self.counter) {
+                Some(word) => word,
+                None => other.as_bytes().to_vec(),
+            },
         }
     }
 
@@ -1060,6 +1119,8 @@ impl Pair<'_> {
         let mut random = Random::new(sequence.batch_seed);
         for client in [&mut reference, &mut ours] {
             client.run("FLUSHALL");
+            // Blocks of streams whose size is that of both.
+            client.run("CONFIG SET stream-node-max-entries 5 stream-node-max-bytes 0");
             client.run(if sequence.version_3 { "HELLO 3" } else { "HELLO 2" });
         }
         let mut index = 0;
@@ -1197,8 +1258,12 @@ fn equal(command: &Command, expected: &Reply, got: &Reply, started: Instant) -> 
     };
     if INTENDED
         .iter()
+        .chain(streams::INTENDED)
         .any(|intended| matches(intended, &name, &full) && (intended.accept)(command, expected, got))
     {
+        return true;
+    }
+    if streams::same_pending(command, expected, got, passed_ms) {
         return true;
     }
     match (expected, got) {

@@ -9,7 +9,7 @@ use super::testing::Harness;
 use crate::keyspace::EventClasses;
 use script::{Action, CLASSES, parse, scripts, show};
 
-const CLASSES_OF_LETTERS: [EventClasses; 10] = [
+const CLASSES_OF_LETTERS: [EventClasses; 11] = [
     EventClasses::GENERIC,
     EventClasses::STRING,
     EventClasses::LIST,
@@ -18,6 +18,7 @@ const CLASSES_OF_LETTERS: [EventClasses; 10] = [
     EventClasses::SORTED_SET,
     EventClasses::EXPIRED,
     EventClasses::EVICTED,
+    EventClasses::STREAM,
     EventClasses::KEY_MISS,
     EventClasses::NEW,
 ];

@@ -12,7 +12,7 @@
 //! Specifications that cannot be evaluated ([`Begin::Unknown`]) are passed over; [`reads_anywhere`] tells whether
 //! a command line has keys of that sort.
 
-use super::{Begin, Command, Find, KeySpec, flag, key_flag, sort};
+use super::{Begin, Command, Find, KeySpec, flag, geo, key_flag, sort};
 use crate::resp::{Args, number};
 
 /// A key on a command line.
@@ -56,12 +56,27 @@ pub fn first_key(command: &Command, args: &Args<'_>) -> Option<usize> {
         KeySpec { begin: Begin::Index(index), find: Find::Range { .. }, .. } => {
             Some(*index as usize).filter(|&index| index < args.len())
         }
-        _ => {
-            let mut keys = Vec::new();
-            find_keys(command, args, &mut keys);
-            keys.first().map(|key| key.index)
-        }
+        _ => match only_range(command, args) {
+            Some(positions) => positions.into_iter().next(),
+            None => {
+                let mut keys = Vec::new();
+                find_keys(command, args, &mut keys);
+                keys.first().map(|key| key.index)
+            }
+        },
     }
+}
+
+/// The positions of all keys of a command that only has one specification; an empty range where they are not
+/// where it says.
+#[inline]
+pub fn only_range(command: &Command, args: &Args<'_>) -> Option<impl Iterator<Item = usize> + use<>> {
+    let [spec] = command.keys else { return None };
+    // A step is at least 1, and no key stands before the first argument.
+    let (first, last, step) = range_of(spec, args).unwrap_or((1, 0, 1));
+    let last = last.min(args.len() as i64 - 1);
+    let end = if first <= last { last as usize + 1 } else { first as usize };
+    Some((first as usize..end).step_by(step as usize))
 }
 
 /// The positions that COMMAND GETKEYS shows, or the error that it answers; `args` is the inner command
@@ -85,6 +100,13 @@ fn range_of(spec: &KeySpec, args: &Args<'_>) -> Option<(i64, i64, i64)> {
     let count = args.len() as i64;
     let first = match spec.begin {
         Begin::Index(index) => index as i64,
+        // Options that may be given several times, and of which the last counts; their words may be keys, too.
+        Begin::Keyword { word: word @ (geo::STORE | geo::STORE_DISTANCE), from } => {
+            match geo::store_position(args, from as usize, word) {
+                Some(index) => index as i64,
+                None => return Some(NOTHING),
+            }
+        }
         Begin::Keyword { word, from } => match after_keyword(args, word, from) {
             Some(index) => index as i64,
             None => return Some(NOTHING),

@@ -178,6 +178,7 @@ impl Harness {
                 string_bytes_max,
                 has_waited: false,
                 park: None,
+                waits_as: None,
             };
             function(&mut data)?;
             Ok(data.moved)
@@ -199,6 +200,7 @@ impl Harness {
                 let mut plan = Plan {
                     again: false,
                     park: None,
+                    waits_as: None,
                     args,
                     database,
                     hop,
@@ -208,7 +210,7 @@ impl Harness {
                     reply,
                 };
                 function(&mut plan)?;
-                Ok(plan.work)
+                Ok::<_, CommandError>(plan.work)
             })?;
             if work.is_empty() {
                 return Ok(());

@@ -472,9 +472,9 @@ directives! {
         "hll-sparse-max-bytes" [] hll_sparse_max_bytes: u64 = 3000;
             memory(0, i64::MAX as i128), Live, InEffect, "Largest sparse HyperLogLog.";
         "stream-node-max-bytes" [] stream_node_max_bytes: u64 = 4096;
-            memory(0, i64::MAX as i128), Live, NotYet, "Largest node of a stream; 0 is no limit.";
+            memory(0, i64::MAX as i128), Live, InEffect, "Largest block of a stream; 0 is 64 KiB, the most.";
         "stream-node-max-entries" [] stream_node_max_entries: u64 = 100;
-            LONG, Live, NotYet, "Most entries in a node of a stream; 0 is no limit.";
+            LONG, Live, InEffect, "Most entries in a block of a stream; 0 is no limit.";
     }
     "Observation" {
         "slowlog-log-slower-than" [] slowlog_log_slower_than_us: i64 = 10000;

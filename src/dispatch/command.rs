@@ -51,6 +51,7 @@ pub struct Coordination {
 struct Planned {
     work: Vec<Work>,
     park: Option<i64>,
+    waits_as: Option<Vec<Vec<u8>>>,
 }
 
 enum State {
@@ -71,8 +72,12 @@ pub struct KeptArgs {
 
 impl KeptArgs {
     pub fn keep(args: &Args<'_>) -> Self {
-        let mut kept = KeptArgs { bytes: Vec::new(), spans: Vec::with_capacity(args.len()) };
-        for argument in args.iter() {
+        KeptArgs::of(args.iter())
+    }
+
+    pub fn of<'b>(arguments: impl Iterator<Item = &'b [u8]>) -> Self {
+        let mut kept = KeptArgs { bytes: Vec::new(), spans: Vec::with_capacity(arguments.size_hint().0) };
+        for argument in arguments {
             kept.spans.push(Span::new(kept.bytes.len(), argument.len()));
             kept.bytes.extend_from_slice(argument);
         }
@@ -240,7 +245,7 @@ impl Dispatcher {
             let args = coordination.args.args();
             let bytes = args.get(key.index);
             let share = self.share_of(self.shard.route.shard_of(bytes), &mut shares);
-            let writes = participant::writes(command) && key.flags & key_flag::RO == 0;
+            let writes = participant::writes(command) && key_flag::is_written(key.flags);
             let intent = Intent::key(self.shard.keyspace.hash_of(bytes), writes);
             self.batches.batch_mut(shares[share].batch).intents.push(intent);
         }
@@ -430,9 +435,11 @@ impl Dispatcher {
             reply: Reply::new(reply, coordination.resp3),
             again: coordination.block.is_some(),
             park: None,
+            waits_as: None,
         };
         plan(&mut plan_state)?;
-        Ok(Planned { work: plan_state.work, park: plan_state.park })
+        let Plan { work, park, waits_as, .. } = plan_state;
+        Ok(Planned { work, park, waits_as })
     }
 
     /// The replies in a batch that is back count: whoever waited only for them goes on.
@@ -584,7 +591,10 @@ impl Dispatcher {
                 self.release(&parts);
                 let mut reply = Vec::new();
                 match self.plan(&coordination, plan, results, &mut reply) {
-                    Ok(Planned { park: Some(timeout_ms), .. }) if coordination.exec.is_none() => {
+                    Ok(Planned { park: Some(timeout_ms), waits_as, .. }) if coordination.exec.is_none() => {
+                        if let Some(words) = waits_as {
+                            coordination.args = KeptArgs::of(words.iter().map(Vec::as_slice));
+                        }
                         self.block(token, coordination, &reply, timeout_ms, out)
                     }
                     Ok(Planned { work, .. }) if work.is_empty() => {

@@ -581,7 +581,7 @@ impl Dispatcher {
                 for key in keys {
                     let bytes = args.get(key.index);
                     let share = self.share_of(self.shard.route.shard_of(bytes), shares);
-                    let writes = writes && key.flags & key_flag::RO == 0;
+                    let writes = writes && key_flag::is_written(key.flags);
                     let intent = Intent::key(self.shard.keyspace.hash_of(bytes), writes);
                     self.batches.batch_mut(shares[share].batch).intents.push(intent);
                 }

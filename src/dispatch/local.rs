@@ -20,6 +20,7 @@ use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::planted::Bug;
 
 use super::burst::{self, Burst, Way};
+use super::fetch::FETCHED_COMMANDS;
 use super::participant::{self, push_intents};
 use super::wait::{Kind, PartOf};
 use super::{Dispatcher, gate};
@@ -259,6 +260,10 @@ impl Dispatcher {
             }
             let call = burst.call(index);
             burst.prefetch(index, &mut self.shard, database);
+            if (index - stretch.start).is_multiple_of(FETCHED_COMMANDS) {
+                let end = stretch.end.min(index + FETCHED_COMMANDS);
+                self.fetch_elements(bytes, burst, index..end, database);
+            }
             let command = self.table.get(CommandId(call.command));
             if let Err(error) = gate::admit(command, authenticated, &self.shard) {
                 self.refuse(token, call.command, &error, out);
@@ -280,6 +285,7 @@ impl Dispatcher {
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
                 has_waited: false,
                 park: None,
+                waits_as: None,
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);

@@ -191,16 +191,21 @@ impl Dispatcher {
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
             has_waited: false,
             park: None,
+            waits_as: None,
         };
         let result = function(&mut data);
         let moved = data.moved.take();
+        let waits_as = data.waits_as.take();
         let park = data.park.filter(|_| header.parks && result.is_ok());
         if let Some(timeout_ms) = park {
             let nil = replies.split_off(mark);
             let (origin, wait) = (batch.origin, batch.groups[group].wait);
             batch.groups[group].deferred = true;
             let (bytes, owned, _) = batch.parts();
-            let args = KeptArgs::keep(&Args::new(bytes, spans, owned));
+            let args = match waits_as {
+                Some(words) => KeptArgs::of(words.iter().map(Vec::as_slice)),
+                None => KeptArgs::keep(&Args::new(bytes, spans, owned)),
+            };
             return self.park(origin, wait, &header, args, nil, timeout_ms);
         }
         if let Err(error) = result {

@@ -198,11 +198,24 @@ pub(super) enum Grave {
     Object(Box<Object>),
 }
 
+/// A change beside the elements of a collection, such as of the consumer groups of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// It leaves alone whoever waits for the key.
+    Quiet,
+    /// It may be what somebody waits for, or the end of that.
+    Loud,
+}
+
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// It was created, overwritten or changed in place.
     Written,
+    /// It was changed in place, and holds nothing that it did not before.
+    Reduced,
+    /// What belongs to it was changed, and not it itself: nobody who watches it is told.
+    Beside(Beside),
     /// It got another deadline or lost its own.
     Deadline,
     Removed,
@@ -294,10 +307,10 @@ impl Database {
     #[inline]
     pub(super) fn changed(&mut self, key: &Key<'_>, change: Change) {
         // What is taken away counts where it is inserted; expiry and eviction are not changes by a client.
-        let counts = matches!(change, Change::Written | Change::Deadline | Change::Removed);
+        let counts = !matches!(change, Change::Taken | Change::Expired | Change::Evicted);
         self.dirty += u64::from(counts);
         if !self.observers.is_empty() {
-            self.observers.changed(key.hash, change == Change::Written);
+            self.observers.changed(key.hash, change);
         }
     }
 
@@ -347,6 +360,13 @@ impl Database {
     #[inline]
     pub fn prefetch_entry(&self, key: &Key) {
         self.table(key).prefetch_entry(key.hash);
+    }
+
+    /// The collection under a key, to fetch some of it ahead: neither an access nor a verdict on whether it is
+    /// still there.
+    #[inline]
+    pub fn peek_object(&self, key: &Key) -> Option<&Object> {
+        EntryRef::new(self.table(key).find(key.hash, key.bytes)?.entry()).object()
     }
 
     /// Finds a key that is there and not expired; an expired one is removed on the way.

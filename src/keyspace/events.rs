@@ -70,6 +70,7 @@ pub(super) fn class_of(kind: Kind) -> EventClasses {
         Kind::Set => EventClasses::SET,
         Kind::SortedSet => EventClasses::SORTED_SET,
         Kind::Hash => EventClasses::HASH,
+        Kind::Stream => EventClasses::STREAM,
     }
 }
 

@@ -37,7 +37,7 @@ mod upkeep;
 mod value;
 
 pub use collection_mut::CollectionMut;
-pub use database::{Database, Key, Moved};
+pub use database::{Beside, Database, Key, Moved};
 pub use entry::{
     EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
 };
@@ -202,6 +202,11 @@ impl Keyspace {
         let database = &mut self.databases[index];
         database.enter(self.context);
         database
+    }
+
+    /// Whether an awaited key has been written.
+    pub fn has_ready(&self) -> bool {
+        self.databases.iter().any(Database::has_ready)
     }
 
     /// Exchanges two databases, as SWAPDB does.

@@ -2,7 +2,7 @@
 
 use super::entry::StringRef;
 use crate::types::hash::View;
-use crate::types::{List, Object, Set, SortedSet};
+use crate::types::{List, Object, Set, SortedSet, Stream};
 
 /// A look at a value, whatever it is and wherever it lies.
 #[derive(Clone, Copy)]
@@ -12,6 +12,7 @@ pub enum Value<'a> {
     Set(&'a Set),
     SortedSet(&'a SortedSet),
     Hash(View<'a>),
+    Stream(&'a Stream),
 }
 
 impl<'a> From<&'a Object> for Value<'a> {
@@ -21,6 +22,7 @@ impl<'a> From<&'a Object> for Value<'a> {
             Object::Set(set) => Value::Set(set),
             Object::SortedSet(set) => Value::SortedSet(set),
             Object::Hash(hash) => Value::Hash(hash.view()),
+            Object::Stream(stream) => Value::Stream(stream),
         }
     }
 }

@@ -108,6 +108,10 @@ impl<E: Engine> Plane<E> {
         }
         if self.background {
             self.background = self.dispatcher.shard.keyspace.step(crate::keyspace::Budget(BACKGROUND_KEYS));
+            // Keys may have expired that clients wait for the end of.
+            if self.dispatcher.serve_gone() {
+                busy |= self.exchange();
+            }
         }
         self.close_killed();
         self.send_output();

@@ -5,7 +5,7 @@
 //! clients expect in their place.
 
 use crate::error::CommandError;
-use crate::resp::number::IntegerText;
+use crate::resp::number::{IntegerText, digit_pair};
 
 /// Writes one reply (and its nested elements) to the end of a buffer.
 pub struct Reply<'a> {
@@ -181,6 +181,21 @@ impl<'a> Reply<'a> {
     fn counted(&mut self, kind: u8, write: impl FnOnce(&mut Reply<'_>) -> usize) {
         let start = self.out.len();
         let count = write(self);
+        self.insert_header(start, kind, count);
+    }
+
+    /// Announces `count` pairs, each of which is an array of two in RESP2 and an entry of a map in RESP3.
+    #[inline]
+    pub fn pairs(&mut self, count: usize) {
+        self.header(if self.resp3 { b'%' } else { b'*' }, count as i64);
+    }
+
+    /// As [`Reply::pairs`], for pairs that were written since `mark`.
+    pub fn insert_pairs(&mut self, mark: usize, count: usize) {
+        self.insert_header(mark, if self.resp3 { b'%' } else { b'*' }, count);
+    }
+
+    fn insert_header(&mut self, start: usize, kind: u8, count: usize) {
         let header_start = self.out.len();
         self.header(kind, count as i64);
         let header_bytes = self.out.len() - header_start;
@@ -189,10 +204,13 @@ impl<'a> Reply<'a> {
 
     #[inline(always)]
     fn header(&mut self, kind: u8, value: i64) {
-        if (0..10).contains(&value) {
-            self.out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']);
-        } else {
-            self.long_header(kind, value);
+        match value {
+            0..10 => self.out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
+            10..100 => {
+                let [tens, ones] = digit_pair(value as usize);
+                self.out.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+            }
+            _ => self.long_header(kind, value),
         }
     }
 

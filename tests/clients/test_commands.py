@@ -105,6 +105,27 @@ def test_hyperloglogs(r):
     fails(redis.ResponseError, "not a valid HyperLogLog string value", r.pfadd, "s", "x")
 
 
+def test_geo(r):
+    assert r.geoadd("k", (13.361389, 38.115556, "Palermo", 15.087269, 37.502669, "Catania")) == 2
+    assert r.geoadd("k", (13.361389, 38.2, "Palermo"), ch=True) == 1
+    assert r.geoadd("k", (13.361389, 38.115556, "Palermo"), nx=True) == 0
+    r.geoadd("k", (13.361389, 38.115556, "Palermo"), xx=True)
+    assert r.geodist("k", "Palermo", "Catania", unit="km") == 166.2742
+    assert r.geohash("k", "Palermo", "x") == ["sqc8b49rny0", None]
+    (longitude, latitude), missing = r.geopos("k", "Palermo", "x")
+    assert abs(longitude - 13.361389) < 1e-5 and abs(latitude - 38.115556) < 1e-5 and missing is None
+    found = r.geosearch("k", longitude=15, latitude=37, radius=200, unit="km", sort="ASC", withdist=True)
+    assert found == [["Catania", 56.4413], ["Palermo", 190.4424]]
+    found = r.geosearch("k", member="Palermo", width=400, height=400, unit="km", count=1, any=True)
+    assert len(found) == 1
+    found = r.geosearch("k", member="Palermo", radius=1, withcoord=True, withhash=True)
+    assert found[0][:2] == ["Palermo", 3479099956230698] and len(found[0][2]) == 2
+    assert r.geosearchstore("s", "k", longitude=15, latitude=37, radius=100, unit="km", storedist=True) == 1
+    assert round(r.zscore("s", "Catania"), 4) == 56.4413
+    assert r.georadius("k", 15, 37, 200, unit="km", sort="DESC") == ["Palermo", "Catania"]
+    assert r.georadiusbymember("k", "Palermo", 200, unit="km", store="s") == 2
+
+
 def test_counters(r):
     assert r.incr("n") == 1 and r.incrby("n", 5) == 6 and r.incr("n", 4) == 10
     assert r.decr("n") == 9 and r.decrby("n", 4) == 5

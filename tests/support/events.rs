@@ -28,7 +28,7 @@ pub enum Action {
 }
 
 /// The letters of the classes; what is told under none of them is told to nobody.
-pub const CLASSES: &str = "g$lshzxemn";
+pub const CLASSES: &str = "g$lshzxetmn";
 
 /// The arguments of a line: words divided by blanks, `""` being the empty word.
 fn split(line: &str) -> Vec<Vec<u8>> {

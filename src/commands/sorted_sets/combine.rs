@@ -385,7 +385,10 @@ fn write_result(elements: &mut [Element<'_>], form: Form, options: &Options, rep
 }
 
 /// A sorted set of these elements, which is large at once if it would become large.
-fn set_of<'e>(elements: impl Iterator<Item = Element<'e>> + Clone, limits: Limits) -> SortedSet {
+pub(in crate::commands) fn set_of<'e>(
+    elements: impl Iterator<Item = Element<'e>> + Clone,
+    limits: Limits,
+) -> SortedSet {
     let outgrows = elements.clone().nth(limits.entries).is_some()
         || elements.clone().any(|(member, _)| member.len() > limits.member_bytes);
     let limits = if outgrows { Limits { entries: 0, ..limits } } else { limits };
@@ -427,7 +430,7 @@ fn store_elements(data: &mut Data<'_>, name: &'static str) -> Result<(), Command
 }
 
 /// Answers what the destination's shard did.
-pub(super) fn write_stored(plan: &mut Plan<'_>) {
+pub(in crate::commands) fn write_stored(plan: &mut Plan<'_>) {
     if let Some(result) = plan.results.first() {
         plan.reply.encoded(&result.reply);
     }

@@ -10,10 +10,10 @@ const HEAD_BYTES: usize = 12;
 
 /// Elements as they travel.
 #[derive(Default)]
-pub(super) struct Flat(Vec<u8>);
+pub(in crate::commands) struct Flat(Vec<u8>);
 
 impl Flat {
-    pub(super) fn push(&mut self, member: &[u8], score: f64) {
+    pub(in crate::commands) fn push(&mut self, member: &[u8], score: f64) {
         self.0.reserve(HEAD_BYTES + member.len());
         self.0.extend_from_slice(&score.to_le_bytes());
         // No argument is longer than 4 GiB, and so no member.
@@ -21,7 +21,7 @@ impl Flat {
         self.0.extend_from_slice(member);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> + Clone {
+    pub(in crate::commands) fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> + Clone {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             let (score, after) = rest.split_first_chunk()?;
@@ -32,12 +32,12 @@ impl Flat {
         })
     }
 
-    pub(super) fn into_moved(self) -> Moved {
+    pub(in crate::commands) fn into_moved(self) -> Moved {
         Moved::of_bytes(self.0)
     }
 
     /// What [`Flat::into_moved`] made; nothing if nothing came.
-    pub(super) fn of_moved(moved: Option<Moved>) -> Flat {
+    pub(in crate::commands) fn of_moved(moved: Option<Moved>) -> Flat {
         Flat(moved.and_then(Moved::into_bytes).unwrap_or_default())
     }
 }

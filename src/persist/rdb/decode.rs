@@ -2,7 +2,7 @@
 
 use super::input::{Input, Stop, Text};
 use super::listpack::{self, signed};
-use super::{FIELD_DEADLINE_MAX, Malformed, container, type_number, ziplist, zipmap};
+use super::{FIELD_DEADLINE_MAX, Malformed, container, stream, type_number, ziplist, zipmap};
 use crate::keyspace::Moved;
 use crate::types::hash::Edited;
 use crate::types::packed::{End, Item};
@@ -29,6 +29,9 @@ enum Layout {
     TimedHash {
         relative: bool,
     },
+    Stream {
+        version: u8,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +54,7 @@ enum Built {
     Set(Set),
     SortedSet(SortedSet),
     Hash(Box<Edited<'static>>),
+    Stream(Box<stream::Builder>),
 }
 
 /// Builds one value.
@@ -92,6 +96,9 @@ impl Decoder {
             type_number::SORTED_SET_LISTPACK => Layout::Block(Block::SortedSet),
             type_number::LIST_QUICKLIST_2 => Layout::Nodes,
             type_number::SET_LISTPACK => Layout::Block(Block::Set),
+            type_number::STREAM_LISTPACKS => Layout::Stream { version: 1 },
+            type_number::STREAM_LISTPACKS_2 => Layout::Stream { version: 2 },
+            type_number::STREAM_LISTPACKS_3 => Layout::Stream { version: 3 },
             type_number::HASH_TIMED_EARLY => Layout::TimedHash { relative: false },
             type_number::HASH_TIMED => Layout::TimedHash { relative: true },
             type_number::HASH_LISTPACK_TIMED_EARLY => {
@@ -111,6 +118,7 @@ impl Decoder {
             Layout::Block(Block::SortedSet | Block::SortedSetZiplist) => Built::SortedSet(SortedSet::new()),
             // A packed one would lose the sign of -0 before it is known whether all fits into one.
             Layout::SortedSet { .. } => Built::SortedSet(SortedSet::large()),
+            Layout::Stream { version } => Built::Stream(Box::new(stream::Builder::new(version))),
             Layout::Hash | Layout::TimedHash { .. } | Layout::Block(_) => {
                 Built::Hash(Box::new(Edited::of_elements(b"")))
             }
@@ -156,6 +164,9 @@ impl Decoder {
             }
             _ => {}
         }
+        if let Built::Stream(builder) = &mut self.built {
+            return builder.advance(input, self.limits.stream);
+        }
         let Some(left) = self.left else {
             if let Layout::TimedHash { relative: true } = self.layout {
                 self.first_deadline = input.u64_le()?;
@@ -175,7 +186,7 @@ impl Decoder {
     fn expect(&mut self, count: usize) {
         match &mut self.built {
             Built::Hash(hash) => **hash = Edited::expecting(count, self.limits.hash),
-            Built::Text(_) | Built::List(_) | Built::Set(_) | Built::SortedSet(_) => {}
+            Built::Text(_) | Built::List(_) | Built::Set(_) | Built::SortedSet(_) | Built::Stream(_) => {}
         }
     }
 
@@ -303,8 +314,9 @@ impl Decoder {
             Built::SortedSet(set) => {
                 Moved::of_collection(std::mem::take(set).compacted(self.limits.sorted_set))
             }
+            Built::Stream(builder) => Moved::of_collection(builder.finish()),
         };
-        // No collection is empty.
+        // No collection but a stream is empty.
         moved.ok_or(Malformed)
     }
 }

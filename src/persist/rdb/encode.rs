@@ -6,6 +6,7 @@
 
 use super::listpack::Writer;
 use super::lzf::Compressor;
+use super::stream::StreamPlace;
 use super::text::{write_integer, write_length, write_short, write_text};
 use super::{container, type_number};
 use crate::keyspace::{StringRef, Value};
@@ -31,12 +32,13 @@ pub struct Encoder {
 
 /// What comes next of the present value.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     Begin,
     /// The byte of a string, the block of a list; of a sorted set how many elements are left.
     Number(usize),
     /// The cursor of a hash table.
     Cursor(u64),
+    Stream(StreamPlace),
     End,
 }
 
@@ -60,6 +62,7 @@ impl Encoder {
                 Value::Set(set) => self.set(set, limit, out),
                 Value::SortedSet(set) => self.sorted_set(set, limit, out),
                 Value::Hash(hash) => self.hash(hash, limit, out),
+                Value::Stream(stream) => self.stream(stream, limit, out),
             };
             if let Place::End = self.place {
                 self.place = Place::Begin;
@@ -73,7 +76,11 @@ impl Encoder {
         self.compress.then(|| self.compressor.get_or_insert_with(Compressor::new))
     }
 
-    fn text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(super) fn text(&mut self, text: &[u8], out: &mut Vec<u8>) {
         // An integer, or too short to be compressed: no need for a compressor.
         let compressor =
             if text.len() < super::text::COMPRESSED_BYTES_MIN { None } else { self.compressor() };

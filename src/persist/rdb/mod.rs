@@ -10,7 +10,7 @@
 //!
 //! The format: `rdb.h` and `rdb.c` of Redis 7.2 and 7.4. What is written is of version 11, which Redis 7.2
 //! writes, but for hashes with fields that expire, which came with version 12. Whatever Redis has written since
-//! 2.6 is read, streams and modules excepted.
+//! 2.6 is read, modules excepted.
 //!
 //! Both directions go in steps. An [`Encoder`] writes a value piece by piece, a [`Decoder`] builds one from
 //! whatever part of its bytes is there: neither holds more than one string besides the value, nor a processor
@@ -23,6 +23,7 @@ mod input;
 mod listpack;
 mod lzf;
 mod payload;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -66,11 +67,14 @@ mod type_number {
     pub const HASH_ZIPLIST: u8 = 13;
     /// Nodes that are ziplists.
     pub const LIST_QUICKLIST: u8 = 14;
+    pub const STREAM_LISTPACKS: u8 = 15;
     pub const HASH_LISTPACK: u8 = 16;
     pub const SORTED_SET_LISTPACK: u8 = 17;
     /// Nodes that are listpacks or single elements.
     pub const LIST_QUICKLIST_2: u8 = 18;
+    pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
+    pub const STREAM_LISTPACKS_3: u8 = 21;
     /// Fields with deadlines, of the release candidates of Redis 7.4.
     pub const HASH_TIMED_EARLY: u8 = 22;
     pub const HASH_LISTPACK_TIMED_EARLY: u8 = 23;

@@ -6,7 +6,8 @@ use super::{Decoder, Encoder, Input, Malformed, dump, restore, verify};
 use crate::keyspace::{Moved, Value};
 use crate::types::hash::{self, Edited};
 use crate::types::packed::{End, Item};
-use crate::types::{Limits, List, NEVER, Set, SortedSet, set, sorted_set};
+use crate::types::stream::{Id, Pending};
+use crate::types::{Limits, List, NEVER, Set, SortedSet, Stream, set, sorted_set};
 
 /// Small ones become large early, so that short tests meet both.
 fn limits() -> Limits {
@@ -49,11 +50,39 @@ fn contents(value: Value<'_>) -> (String, Elements) {
             });
             format!("{:?}", hash.encoding())
         }
+        Value::Stream(stream) => {
+            stream_contents(stream, &mut elements);
+            "stream".to_owned()
+        }
     };
-    if !matches!(value, Value::List(_)) {
+    if !matches!(value, Value::List(_) | Value::Stream(_)) {
         elements.sort();
     }
     (name, elements)
+}
+
+fn stream_contents(stream: &Stream, elements: &mut Elements) {
+    let log = stream.log();
+    let numbers = (log.len(), log.last_id(), log.max_deleted_id(), log.entries_added());
+    elements.push((format!("{numbers:?}").into_bytes(), Vec::new()));
+    for entry in log.range(Id::MIN, Id::MAX) {
+        let fields: Vec<_> = entry.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        elements.push((format!("{:?}", entry.id).into_bytes(), format!("{fields:?}").into_bytes()));
+    }
+    for group in stream.groups().iter() {
+        let numbers = format!("{:?}", (group.last_id, group.entries_read));
+        elements.push((group.name().to_vec(), numbers.into_bytes()));
+        for pending in group.pending_from(Id::MIN) {
+            let owner = group.consumer(pending.consumer).name().to_vec();
+            let what = format!("{:?}", (pending.id, pending.delivered_ms, pending.deliveries));
+            elements.push((owner, what.into_bytes()));
+        }
+        for consumer in group.consumers() {
+            let pending: Vec<Id> = consumer.pending_from(Id::MIN).collect();
+            let what = format!("{:?}", (consumer.seen_ms, consumer.active_ms, pending));
+            elements.push((consumer.name().to_vec(), what.into_bytes()));
+        }
+    }
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -106,6 +135,39 @@ fn hash(fields: &[(Vec<u8>, Vec<u8>, Option<i64>)]) -> Option<Moved> {
     Moved::of_hash(&mut hash)
 }
 
+/// An entry to be added so far behind the one before, or whether an earlier one is deleted.
+type Addition = ((u64, u64), Vec<(Vec<u8>, Vec<u8>)>, bool);
+/// A group's name, and for each consumer its name and which entries are pending for it.
+type Readers = (Vec<u8>, Vec<(Vec<u8>, Vec<prop::sample::Index>)>);
+
+fn stream(additions: &[Addition], groups: &[Readers]) -> Option<Moved> {
+    let mut stream = Stream::new();
+    let mut ids = Vec::new();
+    for ((ms, seq), fields, deletes) in additions {
+        let last = stream.log().last_id();
+        let id = if *ms > 0 { Id::new(last.ms + ms, *seq) } else { Id::new(last.ms, last.seq + seq + 1) };
+        let pairs = fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+        stream.log_mut().append(id, pairs, limits().stream);
+        ids.push(id);
+        if *deletes {
+            stream.log_mut().delete(ids[ids.len() / 2]);
+        }
+    }
+    for (name, consumers) in groups {
+        let last_id = stream.log().last_id();
+        stream.groups_mut().create(name, last_id, (consumers.len() % 2 == 0).then_some(7));
+        let mut group = stream.groups_mut().edit(name)?;
+        for (at_ms, (name, pending)) in consumers.iter().enumerate() {
+            let (consumer, _) = group.find_or_create_consumer(name, at_ms as i64);
+            for index in pending.iter().filter(|_| !ids.is_empty()) {
+                let id = ids[index.index(ids.len())];
+                group.set_pending(Pending { id, delivered_ms: 5 + at_ms as i64, deliveries: 1, consumer });
+            }
+        }
+    }
+    Moved::of_collection(stream)
+}
+
 /// A value of any kind.
 fn value() -> impl Strategy<Value = Moved> {
     let numbers = prop::collection::vec(
@@ -113,7 +175,17 @@ fn value() -> impl Strategy<Value = Moved> {
         1..20,
     );
     let deadline = prop_oneof![3 => Just(None), 1 => (0i64..1 << 47).prop_map(Some)];
+    let names = prop_oneof![Just(b"a".to_vec()), Just(b"b".to_vec()), text()];
+    let usual = ("[0-9]{1,3}", text()).prop_map(|(number, text)| {
+        vec![(b"sensor".to_vec(), number.into_bytes()), (b"temperature".to_vec(), text)]
+    });
+    let fields = prop_oneof![2 => usual, 1 => prop::collection::vec((text(), text()), 1..4)];
+    let addition = ((0u64..3, 0u64..5), fields, prop::bool::weighted(0.2));
+    let indices = prop::collection::vec(any::<prop::sample::Index>(), 0..6);
+    let readers = (names.clone(), prop::collection::vec((names, indices), 0..4));
     let built = prop_oneof![
+        (prop::collection::vec(addition, 0..40), prop::collection::vec(readers, 0..3))
+            .prop_map(|(additions, groups)| stream(&additions, &groups)),
         text().prop_map(|text| Some(Moved::of_string(text))),
         prop::collection::vec(text(), 1..60).prop_map(|elements| list(&elements)),
         prop::collection::vec(text(), 1..40).prop_map(|members| set(&members)),

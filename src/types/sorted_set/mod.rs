@@ -25,6 +25,7 @@ use std::ops::Range;
 use super::{Collection, Encoding, Kind, Object};
 use crate::runtime::allocator::rounded_bytes;
 use large::Large;
+use member::Member;
 use packed::Packed;
 use tree::Item;
 
@@ -136,6 +137,22 @@ impl SortedSet {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// See [`Object::fetch_slot`](crate::types::Object::fetch_slot).
+    #[inline]
+    pub fn fetch_slot(&self, element: &[u8]) -> Option<u64> {
+        match &self.0 {
+            Body::Large(large) => Some(large.fetch_slot(element)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn fetch_element(&self, hash: u64) {
+        if let Body::Large(large) = &self.0 {
+            large.fetch_element(hash);
+        }
     }
 
     pub fn score(&self, member: &[u8]) -> Option<f64> {
@@ -278,6 +295,34 @@ impl SortedSet {
         Elements { set: self, start: ranks.start.min(end), end, front: Walk::Begin, back: Walk::Begin }
     }
 
+    /// Visits the elements with scores from `min` on and below `max`, in order, until `visit` returns false.
+    /// That has to ask for the members it wants: they lie apart from the scores.
+    pub fn visit_scores<'s>(&'s self, min: f64, max: f64, mut visit: impl FnMut(f64, MemberOf<'s>) -> bool) {
+        let large = match &self.0 {
+            Body::Large(large) => large,
+            Body::Packed(packed) => {
+                let start = packed.count_while(0, |score, _| score < min);
+                let mut elements = self.iter(start..self.len());
+                let _ = elements.all(|(member, score)| {
+                    score < max && visit(score, MemberOf(MemberPlace::Packed(member)))
+                });
+                return;
+            }
+        };
+        let (mut items, mut rank) = large.tree.leaf_from(|item| item.score < min);
+        loop {
+            let goes_on = items
+                .iter()
+                .all(|item| item.score < max && visit(item.score, MemberOf(MemberPlace::Large(item.member))));
+            rank += items.len();
+            if !goes_on || rank >= large.len() {
+                return;
+            }
+            let (leaf, first) = large.tree.leaf_at(rank);
+            items = &leaf[rank - first..];
+        }
+    }
+
     /// The element at a rank.
     pub fn at(&self, rank: usize) -> Option<(&[u8], f64)> {
         self.iter(rank..rank.checked_add(1)?).next()
@@ -377,6 +422,26 @@ impl std::fmt::Debug for SortedSet {
             .debug_map()
             .entries(elements.map(|(member, score)| (member.escape_ascii().to_string(), score)))
             .finish()
+    }
+}
+
+/// A member that is read when it is asked for.
+#[derive(Clone, Copy)]
+pub struct MemberOf<'s>(MemberPlace<'s>);
+
+#[derive(Clone, Copy)]
+enum MemberPlace<'s> {
+    Packed(&'s [u8]),
+    Large(Member),
+}
+
+impl<'s> MemberOf<'s> {
+    #[inline]
+    pub fn bytes(self) -> &'s [u8] {
+        match self.0 {
+            MemberPlace::Packed(bytes) => bytes,
+            MemberPlace::Large(member) => member.bytes(),
+        }
     }
 }
 

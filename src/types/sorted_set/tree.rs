@@ -165,6 +165,24 @@ impl Tree {
         }
     }
 
+    /// The items from the partition point on, as far as they lie in the same leaf, and the rank of the first.
+    pub(super) fn leaf_from(&self, before: impl Fn(&Item) -> bool) -> (&[Item], usize) {
+        let (mut node, mut rank) = (&self.root, 0);
+        loop {
+            match node {
+                Node::Leaf(items) => {
+                    let start = items.partition_point(&before);
+                    return (&items[start..], rank + start);
+                }
+                Node::Inner(inner) => {
+                    let child = inner.firsts.partition_point(&before).saturating_sub(1);
+                    rank += inner.counts[..child].iter().sum::<usize>();
+                    node = &inner.children[child];
+                }
+            }
+        }
+    }
+
     /// How many items come before this score and member.
     pub(super) fn rank(&self, score: f64, member: &[u8]) -> usize {
         self.partition_point(|item| item.compare(score, member) == Ordering::Less)
