@@ -25,6 +25,8 @@ fn group<'s>(stream: Option<&'s Stream>, args: &Args<'_>) -> Result<&'s Group, C
 
 pub(super) fn xack(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
+    // As in Redis, which looks the key up like a command that reads.
+    database.find::<Stream>(&key)?;
     let acknowledged = match database.edit::<Stream>(&key)? {
         Some(mut stream) if stream.groups().get(args.get(2)).is_some() => {
             check_ids(args, 3)?;
