@@ -143,6 +143,16 @@ pub enum CommandError {
     CountNotPositive,
     /// A count that may be below zero, but has no opposite.
     NotNegatable,
+    /// RESTORE of a key that exists.
+    BusyKey,
+    /// RESTORE with a time to live below zero.
+    NegativeTtl,
+    NegativeIdletime,
+    FrequencyOutOfRange,
+    /// RESTORE of bytes that end with another checksum, or a version that is not known.
+    WrongPayload,
+    /// RESTORE of bytes that are no value.
+    BadDataFormat,
     /// A number beyond what the command can do.
     OutOfRange,
     /// Too few or too many arguments; the command's full name.
@@ -157,6 +167,8 @@ pub enum CommandError {
         name: String,
         container: String,
     },
+    /// What only commands on streams run into.
+    Stream(StreamError),
     /// The memory limit is reached and nothing may be evicted.
     OutOfMemory,
     /// The connection has not authenticated.
@@ -266,6 +278,12 @@ impl CommandError {
             NotNegatable => {
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
             }
+            BusyKey => "BUSYKEY Target key name already exists.",
+            NegativeTtl => "ERR Invalid TTL value, must be >= 0",
+            NegativeIdletime => "ERR Invalid IDLETIME value, must be >= 0",
+            FrequencyOutOfRange => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            WrongPayload => "ERR DUMP payload version or checksum are wrong",
+            BadDataFormat => "ERR Bad data format",
             OutOfRange => "ERR value is out of range",
             NoInputKey(command) => {
                 return Cow::Owned(format!("ERR at least 1 input key is needed for '{command}' command"));
@@ -284,7 +302,171 @@ impl CommandError {
             UnknownSubcommand { name, container } => {
                 return Cow::Owned(format!("ERR unknown subcommand '{name}'. Try {container} HELP."));
             }
+            Stream(error) => return error.message(),
             Text(text) => text,
+        })
+    }
+}
+
+/// A command on a stream failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamError {
+    /// Text where the id of an entry was expected.
+    InvalidId,
+    /// XADD of 0-0.
+    IdZero,
+    /// XADD of an id that is not above all others.
+    IdNotAbove,
+    /// The last id there is has been given out.
+    IdsExhausted,
+    /// An entry of more than 1 GiB.
+    EntryTooLarge,
+    /// XADD and XTRIM with MAXLEN and MINID.
+    MaxlenAndMinid,
+    MaxlenNegative,
+    LimitNegative,
+    /// LIMIT without MAXLEN or MINID.
+    LimitAlone,
+    /// LIMIT of a trimming that is not approximate.
+    LimitExact,
+    /// XTRIM without MAXLEN or MINID.
+    TrimMissing,
+    /// A range that begins behind the last id.
+    RangeStart,
+    /// A range that ends before the first id.
+    RangeEnd,
+    /// XREAD and XREADGROUP with another number of ids than of keys; the command's name.
+    Unbalanced(&'static str),
+    /// XREAD with an option of XREADGROUP, which is named.
+    OnlyOfReadgroup(&'static str),
+    /// XREAD with the id `>`.
+    NewOnlyOfReadgroup,
+    /// XREADGROUP without GROUP.
+    GroupMissing,
+    /// XREADGROUP with this id of XREAD.
+    MeaninglessId(char),
+    /// XREADGROUP of a key or a group that does not exist.
+    NoGroupToRead {
+        key: String,
+        group: String,
+    },
+    /// A key or a group that does not exist.
+    NoGroup {
+        key: String,
+        group: String,
+    },
+    /// The key has no such group.
+    NoGroupOfKey {
+        key: String,
+        group: String,
+    },
+    /// XGROUP CREATE of a group that exists.
+    GroupExists,
+    /// XGROUP of a key that does not exist.
+    KeyRequired,
+    EntriesReadNegative,
+    /// ENTRIESADDED below zero.
+    EntriesAddedNegative,
+    /// ENTRIESADDED below the number of entries.
+    EntriesAddedTooFew,
+    /// XSETID of an id below MAXDELETEDID.
+    IdBelowGivenDeleted,
+    /// XSETID of an id below that of an entry that was deleted.
+    IdBelowDeleted,
+    /// XSETID of an id below that of an entry.
+    IdBelowTop,
+    /// An argument of XCLAIM or XAUTOCLAIM that is no number: `min-idle-time`, `IDLE option` …; the command.
+    InvalidNumber {
+        what: &'static str,
+        command: &'static str,
+    },
+    /// Another word than XCLAIM's options.
+    UnknownClaimOption(String),
+    /// COUNT of XAUTOCLAIM.
+    CountNotPositive,
+}
+
+impl From<StreamError> for CommandError {
+    fn from(error: StreamError) -> CommandError {
+        CommandError::Stream(error)
+    }
+}
+
+impl StreamError {
+    fn message(&self) -> Cow<'_, str> {
+        use StreamError::*;
+        Cow::Borrowed(match self {
+            InvalidId => "ERR Invalid stream ID specified as stream command argument",
+            IdZero => "ERR The ID specified in XADD must be greater than 0-0",
+            IdNotAbove => "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+            IdsExhausted => "ERR The stream has exhausted the last possible ID, unable to add more items",
+            EntryTooLarge => "ERR Elements are too large to be stored",
+            MaxlenAndMinid => {
+                "ERR syntax error, MAXLEN and MINID options at the same time are not compatible"
+            }
+            MaxlenNegative => "ERR The MAXLEN argument must be >= 0.",
+            LimitNegative => "ERR The LIMIT argument must be >= 0.",
+            LimitAlone => "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+            LimitExact => "ERR syntax error, LIMIT cannot be used without the special ~ option",
+            TrimMissing => "ERR syntax error, XTRIM must be called with a trimming strategy",
+            RangeStart => "ERR invalid start ID for the interval",
+            RangeEnd => "ERR invalid end ID for the interval",
+            NewOnlyOfReadgroup => {
+                "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> \
+                 option."
+            }
+            GroupMissing => "ERR Missing GROUP option for XREADGROUP",
+            GroupExists => "BUSYGROUP Consumer Group name already exists",
+            KeyRequired => {
+                "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use \
+                 the MKSTREAM option to create an empty stream automatically."
+            }
+            EntriesReadNegative => "ERR value for ENTRIESREAD must be positive or -1",
+            EntriesAddedNegative => "ERR entries_added must be positive",
+            EntriesAddedTooFew => {
+                "ERR The entries_added specified in XSETID is smaller than the target stream length"
+            }
+            IdBelowGivenDeleted => {
+                "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id"
+            }
+            IdBelowDeleted => "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+            IdBelowTop => "ERR The ID specified in XSETID is smaller than the target stream top item",
+            CountNotPositive => "ERR COUNT must be > 0",
+            Unbalanced(command) => {
+                let id = if *command == "xread" { "ID, '+', or '$'" } else { "ID or '>'" };
+                return Cow::Owned(format!(
+                    "ERR Unbalanced '{command}' list of streams: for each stream key an {id} must be specified."
+                ));
+            }
+            OnlyOfReadgroup(option) => {
+                return Cow::Owned(format!(
+                    "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
+                ));
+            }
+            MeaninglessId(id) => {
+                return Cow::Owned(format!(
+                    "ERR The {id} ID is meaningless in the context of XREADGROUP: you want to read the history of \
+                     this consumer by specifying a proper ID, or use the > ID to get new messages. The {id} ID \
+                     would just return an empty result set."
+                ));
+            }
+            NoGroupToRead { key, group } => {
+                return Cow::Owned(format!(
+                    "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"
+                ));
+            }
+            NoGroup { key, group } => {
+                return Cow::Owned(format!("NOGROUP No such key '{key}' or consumer group '{group}'"));
+            }
+            NoGroupOfKey { key, group } => {
+                return Cow::Owned(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"));
+            }
+            InvalidNumber { what, command } => {
+                return Cow::Owned(format!("ERR Invalid {what} argument for {command}"));
+            }
+            UnknownClaimOption(option) => {
+                return Cow::Owned(format!("ERR Unrecognized XCLAIM option '{option}'"));
+            }
         })
     }
 }

@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod commands;
 pub mod transaction;
 pub mod shard;
+pub mod persist;
 pub mod session;
 pub mod keyspace;
 pub mod types;

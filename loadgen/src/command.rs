@@ -7,12 +7,13 @@
 //! buffer that is sent whole.
 
 use crate::keys::{DIGITS, KeySet, Random, digit_pairs, write_digits};
+use crate::named::TESTS;
 
 /// Stands for a random number of [`DIGITS`] digits.
 const RANDOM_WORD: &[u8] = b"__rand_int__";
 /// Stands for the request's first random number; as long as the other word.
 const SAME_WORD: &[u8] = b"__same_int__";
-const VALUE_WORD: &str = "__data__";
+pub const VALUE_WORD: &str = "__data__";
 /// Behind the name of a test and a percentage: so many of its requests are MSETs instead.
 const MIXED_SUFFIX: &str = "pct-mset";
 
@@ -28,77 +29,6 @@ pub enum Expect {
     /// An array of so many elements.
     Array(u64),
 }
-
-/// A test as it is written in the table.
-struct Named {
-    name: &'static str,
-    /// Its commands, each as words; mostly it is one.
-    commands: &'static [&'static [&'static str]],
-    /// The reply to the last command; those before it get a status.
-    expect: Expect,
-    /// It has keys that no single node of a cluster owns.
-    several_keys: bool,
-    /// The test that sets the keys which this one wants to find.
-    preload: &'static str,
-}
-
-const fn named(name: &'static str, commands: &'static [&'static [&'static str]], expect: Expect) -> Named {
-    Named { name, commands, expect, several_keys: false, preload: "set" }
-}
-
-/// The tests of redis-benchmark's names, with its keys and arguments, and transactions.
-static TESTS: &[Named] = &[
-    named("ping", &[&["PING"]], Expect::Pong),
-    named("ping_mbulk", &[&["PING"]], Expect::Pong),
-    named("ping_inline", &[], Expect::Pong),
-    named("set", &[&["SET", KEY, VALUE_WORD]], Expect::Ok),
-    named("get", &[&["GET", KEY]], Expect::Value),
-    Named { preload: "incr", ..named("incr", &[&["INCR", COUNTER]], Expect::Any) },
-    named("lpush", &[&["LPUSH", "mylist", VALUE_WORD]], Expect::Any),
-    named("rpush", &[&["RPUSH", "mylist", VALUE_WORD]], Expect::Any),
-    named("lpop", &[&["LPOP", "mylist"]], Expect::Any),
-    named("rpop", &[&["RPOP", "mylist"]], Expect::Any),
-    named("sadd", &[&["SADD", "myset", "element:__rand_int__"]], Expect::Any),
-    named("hset", &[&["HSET", "myhash", "element:__rand_int__", VALUE_WORD]], Expect::Any),
-    named("spop", &[&["SPOP", "myset"]], Expect::Any),
-    named("zadd", &[&["ZADD", "myzset", "__rand_int__", "element:__rand_int__"]], Expect::Any),
-    named("zpopmin", &[&["ZPOPMIN", "myzset"]], Expect::Any),
-    Named { several_keys: true, ..named("mset", &[MSET], Expect::Ok) },
-    Named { several_keys: true, ..named("mget", &[MGET], Expect::Array(10)) },
-    named("xadd", &[&["XADD", "mystream", "*", "myfield", VALUE_WORD]], Expect::Any),
-    Named { preload: "exec-tag", ..named("exec-tag", EXEC_TAG, Expect::Array(5)) },
-    Named { several_keys: true, preload: "incr", ..named("exec-random", EXEC_RANDOM, Expect::Array(5)) },
-];
-
-const KEY: &str = "key:__rand_int__";
-const COUNTER: &str = "counter:__rand_int__";
-
-const MSET: &[&str] = &[
-    "MSET", KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY,
-    VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD, KEY, VALUE_WORD,
-];
-const MGET: &[&str] = &["MGET", KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY];
-
-/// Five counters that are one shard's, since a hash tag decides for all of them.
-const EXEC_TAG: &[&[&str]] = &[
-    &["MULTI"],
-    &["INCR", "counter:{__rand_int__}:1"],
-    &["INCR", "counter:{__same_int__}:2"],
-    &["INCR", "counter:{__same_int__}:3"],
-    &["INCR", "counter:{__same_int__}:4"],
-    &["INCR", "counter:{__same_int__}:5"],
-    &["EXEC"],
-];
-/// Five counters anywhere.
-const EXEC_RANDOM: &[&[&str]] = &[
-    &["MULTI"],
-    &["INCR", COUNTER],
-    &["INCR", COUNTER],
-    &["INCR", COUNTER],
-    &["INCR", COUNTER],
-    &["INCR", COUNTER],
-    &["EXEC"],
-];
 
 /// The tests that run when none is chosen.
 pub const DEFAULT_TESTS: &str = "ping,set,get,incr,mset";
@@ -118,8 +48,8 @@ pub struct Test {
     pub expect: Expect,
     /// Its keys belong to several nodes of a cluster.
     pub several_keys: bool,
-    /// The name of the test that sets the keys which this one wants to find.
-    pub preload: &'static str,
+    /// The names of the tests that set the keys which this one wants to find.
+    pub preload: &'static [&'static str],
     value_bytes: usize,
     /// Which share of the requests are MSETs of ten random keys instead.
     mset_share: f64,
@@ -160,7 +90,7 @@ impl Test {
             commands: vec![words.iter().map(|word| word_bytes(word, value_bytes)).collect()],
             expect: Expect::Any,
             several_keys: false,
-            preload: "set",
+            preload: &["set"],
             value_bytes,
             mset_share: 0.0,
         }

@@ -13,6 +13,7 @@ pub mod compare;
 pub mod report;
 pub mod runner;
 pub mod worker;
+pub mod named;
 pub mod preload;
 pub mod topology;
 pub mod client;

@@ -162,9 +162,12 @@ impl LoadOptions {
 
     /// The tests that set the keys which the chosen ones want to find, each once.
     pub fn preloading_tests(&self) -> Result<Vec<Test>, Failure> {
-        let mut names: Vec<&str> = self.chosen_tests()?.iter().map(|test| test.preload).collect();
-        names.sort_unstable();
-        names.dedup();
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.chosen_tests()?.iter().flat_map(|test| test.preload) {
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
         Ok(names.iter().filter_map(|name| Test::named(name, self.value_bytes as usize)).collect())
     }
 }
@@ -180,8 +183,8 @@ pub struct CompareOptions {
     /// Length of each measurement.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub seconds: Option<f64>,
-    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark; transactions, order and
-    /// mixed are measured only if they are named.
+    /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark; transactions, order, mixed,
+    /// types and memory are measured only if they are named.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub only: Vec<crate::compare::Part>,
     /// Name of the run: the files are DIRECTORY/DATE-NAME.md and .json.
@@ -279,7 +282,7 @@ mod tests {
             parse(line).unwrap().preloading_tests().unwrap().into_iter().map(|test| test.name).collect()
         };
         assert_eq!(preloading("-t get,mget,set-1pct-mset,ping"), ["SET"]);
-        assert_eq!(preloading("-t exec-random,incr,exec-tag,mset"), ["EXEC-TAG", "INCR", "SET"]);
+        assert_eq!(preloading("-t exec-random,incr,exec-tag,mset"), ["INCR", "EXEC-TAG", "SET"]);
         assert_eq!(preloading("GET key:__rand_int__"), ["SET"]);
         let options = parse("-s /tmp/x.sock --csv").unwrap();
         assert_eq!(options.address(), Address::Unix("/tmp/x.sock".into()));

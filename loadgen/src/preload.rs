@@ -13,8 +13,8 @@ const PIPELINE_MAX: usize = 1000;
 const PIPELINE_BYTES: usize = 256 << 10;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Sends the requests of `test` with all numbers below `range`, each to its own node. All numbers in a
-/// request are the same.
+/// Sends the requests of `test` with all numbers below `range`, each to its own node; once, if there is no
+/// number in them. All numbers in a request are the same.
 pub fn fill(
     topology: &Topology,
     handshake: &Handshake,
@@ -23,10 +23,14 @@ pub fn fill(
     quiet: bool,
 ) -> Result<(), String> {
     let template = test.template();
-    let (Some(first), Some((before, after))) = (template.patches.first(), test.random_key()) else {
-        return Ok(());
+    let range = if template.patches.is_empty() { 1 } else { range };
+    let key = match (template.patches.first(), test.random_key()) {
+        (Some(first), Some((before, after))) => {
+            first.offset - before.len()..first.offset + DIGITS + after.len()
+        }
+        _ if topology.is_single() => 0..0,
+        _ => return Err(format!("{} has one key for all: no cluster is filled with it", test.name)),
     };
-    let key = first.offset - before.len()..first.offset + DIGITS + after.len();
     let batch = (PIPELINE_BYTES / template.bytes.len()).clamp(1, PIPELINE_MAX);
     let replies = test.replies() as usize;
     let mut progress = Progress::new(range, quiet);

@@ -415,7 +415,8 @@ impl Check {
         let scanned = connection.scanner.scan(&bytes[used..], |head| {
             got += 1;
             // Before the last reply of a transaction come OK and QUEUED.
-            let expect = if got < self.replies { Expect::Ok } else { self.expect };
+            let within = got < self.replies && self.expect != Expect::Any;
+            let expect = if within { Expect::Ok } else { self.expect };
             match (head, expect) {
                 (Head::Error, _) => errors += 1,
                 (Head::Null, Expect::Value) => misses += 1,

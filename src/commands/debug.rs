@@ -17,6 +17,7 @@ use crate::resp::number::{IntegerText, parse_integer};
 use crate::resp::{Args, Reply};
 use crate::shard::Report;
 use crate::types::packed::Item;
+use crate::types::stream::Id;
 use crate::types::{NEVER, Object};
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, Run::Gather { check, part, merge })
@@ -366,6 +367,15 @@ fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
                 .map(|(member, _)| serialized_string_bytes(StringRef::Bytes(member)) + size_of::<f64>());
             length_bytes(set.len()) + members.sum::<usize>()
         }
+        (None, Some(Object::Stream(stream))) => {
+            let pairs = stream.log().range(Id::MIN, Id::MAX).map(|entry| {
+                let fields = entry.fields();
+                let bytes =
+                    fields.map(|(name, value)| serialized_item_bytes(name) + serialized_item_bytes(value));
+                size_of::<Id>() + bytes.sum::<usize>()
+            });
+            length_bytes(stream.log().len() as usize) + pairs.sum::<usize>()
+        }
         (None, Some(Object::Hash(_)) | None) => entry.hash().map_or(0, |hash| {
             let mut bytes = length_bytes(hash.len());
             hash.for_each(|name, value| bytes += serialized_item_bytes(name) + serialized_item_bytes(value));
@@ -432,6 +442,7 @@ fn type_number(kind: Kind) -> u32 {
         Kind::Set => 2,
         Kind::SortedSet => 3,
         Kind::Hash => 4,
+        Kind::Stream => 6,
     }
 }
 
@@ -468,6 +479,13 @@ fn mix_value(digest: &mut Sum, entry: &EntryRef<'_>) {
             mix(&mut element, member);
             mix(&mut element, digest_text(score).as_bytes());
             add(digest, &element);
+        }),
+        Some(Object::Stream(stream)) => stream.log().range(Id::MIN, Id::MAX).for_each(|entry| {
+            mix(digest, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (name, value) in entry.fields() {
+                mix(digest, &name.to_vec());
+                mix(digest, &value.to_vec());
+            }
         }),
         Some(Object::Hash(_)) | None => {}
     }

@@ -18,6 +18,7 @@ pub mod counters;
 pub mod databases;
 pub mod debug;
 pub mod docs;
+pub mod dump;
 pub mod expire;
 pub mod geo;
 pub mod hashes;
@@ -43,6 +44,7 @@ pub mod sets;
 pub mod slowlog;
 pub mod sort;
 pub mod sorted_sets;
+pub mod streams;
 pub mod strings;
 mod table;
 #[cfg(test)]
@@ -77,7 +79,9 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_sets::COMMANDS,
     geo::COMMANDS,
     hashes::COMMANDS,
+    streams::COMMANDS,
     keys::COMMANDS,
+    dump::COMMANDS,
     sort::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -119,6 +123,8 @@ pub struct Data<'a> {
     /// Set with the null that is the reply: outside of EXEC the client waits for elements, so many
     /// milliseconds, or for ever if it is 0.
     pub park: Option<i64>,
+    /// With `park`: the command line with which it waits, unless that is its own.
+    pub waits_as: Option<Vec<Vec<u8>>>,
 }
 
 /// A command on the session or the server: runs on the shard of the connection.
@@ -286,6 +292,8 @@ pub struct Command {
     pub complexity: &'static str,
     /// The arguments after the name as the manual writes them: `key value [NX | XX] [GET]`.
     pub syntax: &'static str,
+    /// Of a command that waits: the option without which it does not.
+    pub waits_with: Option<&'static str>,
     /// Hints for clients that route commands themselves, such as `request_policy:all_shards`.
     pub tips: &'static [&'static str],
     /// Since which version another command is preferred, and what the manual recommends instead.
@@ -308,6 +316,7 @@ impl Command {
             summary: "",
             complexity: "",
             syntax: "",
+            waits_with: None,
             tips: &[],
             deprecated: None,
             run: Some(run),
@@ -344,6 +353,11 @@ impl Command {
         Command { summary, complexity, syntax, ..self }
     }
 
+    /// The command waits only with this option, which stands before its keys.
+    pub const fn waits_with(self, option: &'static str) -> Self {
+        Command { waits_with: Some(option), ..self }
+    }
+
     pub const fn tips(self, tips: &'static [&'static str]) -> Self {
         Command { tips, ..self }
     }
@@ -353,11 +367,25 @@ impl Command {
     }
 
     /// The keys of a command that waits: their positions, and whether elements in them are what it waits for.
-    /// To a key that it only writes to, it adds what it took elsewhere.
+    /// It takes them away or only reads them; to a key that it only writes to, it adds what it took elsewhere.
     pub fn waits_for(&self, args: &Args<'_>) -> Vec<(usize, bool)> {
         let mut keys = Vec::new();
         keyspec::find_keys(self, args, &mut keys);
-        keys.iter().map(|key| (key.index, key.flags & key_flag::DELETE != 0)).collect()
+        let is_waited_for = |flags| flags & (key_flag::DELETE | key_flag::RO) != 0;
+        keys.iter().map(|key| (key.index, is_waited_for(key.flags))).collect()
+    }
+
+    /// Whether a client with this command line may have to wait for elements.
+    #[inline]
+    pub fn may_wait(&self, args: &Args<'_>) -> bool {
+        matches!(self.run, Some(Run::Wait { .. }))
+            && self.waits_with.is_none_or(|option| (1..args.len()).any(|index| args.is(index, option)))
+    }
+
+    /// Whether a client that waits for a key is told when the key goes: one that reads as a member of a group,
+    /// which goes with it.
+    pub fn minds_removal(&self) -> bool {
+        self.keys.iter().any(|spec| spec.flags & key_flag::WRITTEN_BESIDE != 0)
     }
 
     /// Whether a command line of `count` arguments, name included, can be right.
@@ -381,6 +409,7 @@ pub enum Group {
     Set,
     SortedSet,
     Hash,
+    Stream,
     Bitmap,
     HyperLogLog,
     Geo,
@@ -399,6 +428,7 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted_set",
             Group::Hash => "hash",
+            Group::Stream => "stream",
             Group::Bitmap => "bitmap",
             Group::HyperLogLog => "hyperloglog",
             Group::Geo => "geo",
@@ -544,6 +574,13 @@ pub mod key_flag {
     pub const NOT_KEY: u16 = 1 << 8;
     pub const INCOMPLETE: u16 = 1 << 9;
     pub const VARIABLE_FLAGS: u16 = 1 << 10;
+    /// It counts as read, but something that belongs to it is written; clients are not told.
+    pub const WRITTEN_BESIDE: u16 = 1 << 11;
+
+    /// Whether a command that writes does so to a key with these flags.
+    pub fn is_written(flags: u16) -> bool {
+        flags & RO == 0 || flags & WRITTEN_BESIDE != 0
+    }
 
     pub const NAMES: &[(u16, &str)] = &[
         (RO, "RO"),

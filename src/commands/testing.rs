@@ -176,6 +176,7 @@ impl Harness {
                 string_bytes_max,
                 has_waited: false,
                 park: None,
+                waits_as: None,
             };
             function(&mut data)?;
             Ok(data.moved)
@@ -197,6 +198,7 @@ impl Harness {
                 let mut plan = Plan {
                     again: false,
                     park: None,
+                    waits_as: None,
                     args,
                     database,
                     hop,
@@ -206,7 +208,7 @@ impl Harness {
                     reply,
                 };
                 function(&mut plan)?;
-                Ok(plan.work)
+                Ok::<_, CommandError>(plan.work)
             })?;
             if work.is_empty() {
                 return Ok(());

@@ -58,7 +58,8 @@ pub(super) fn timeout_ms(args: &Args<'_>, index: usize) -> Result<i64, CommandEr
     Ok(timeout_ms as i64)
 }
 
-fn whole_timeout_ms(args: &Args<'_>, index: usize) -> Result<i64, CommandError> {
+/// A timeout in whole milliseconds; 0 is for ever.
+pub(super) fn whole_timeout_ms(args: &Args<'_>, index: usize) -> Result<i64, CommandError> {
     let timeout = args.integer(index);
     let timeout = timeout.map_err(|_| CommandError::text("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 {

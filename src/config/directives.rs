@@ -472,9 +472,9 @@ directives! {
         "hll-sparse-max-bytes" [] hll_sparse_max_bytes: u64 = 3000;
             memory(0, i64::MAX as i128), Live, InEffect, "Largest sparse HyperLogLog.";
         "stream-node-max-bytes" [] stream_node_max_bytes: u64 = 4096;
-            memory(0, i64::MAX as i128), Live, NotYet, "Largest node of a stream; 0 is no limit.";
+            memory(0, i64::MAX as i128), Live, InEffect, "Largest block of a stream; 0 is 64 KiB, the most.";
         "stream-node-max-entries" [] stream_node_max_entries: u64 = 100;
-            LONG, Live, NotYet, "Most entries in a node of a stream; 0 is no limit.";
+            LONG, Live, InEffect, "Most entries in a block of a stream; 0 is no limit.";
     }
     "Observation" {
         "slowlog-log-slower-than" [] slowlog_log_slower_than_us: i64 = 10000;
@@ -510,7 +510,7 @@ directives! {
         "stop-writes-on-bgsave-error" [] stop_writes_on_bgsave_error: bool = true;
             Bool, Live, NotYet, "Refuses writes after a failed snapshot.";
         "rdbcompression" [] rdbcompression: bool = true;
-            Bool, Live, NotYet, "Compresses the snapshot.";
+            Bool, Live, InEffect, "Compresses what DUMP answers.";
         "rdbchecksum" [] rdbchecksum: bool = true;
             Bool, StartOnly, NotYet, "Ends the snapshot with a checksum.";
         "rdb-del-sync-files" [] rdb_del_sync_files: bool = false;

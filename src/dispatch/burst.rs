@@ -162,7 +162,7 @@ fn resolve(args: &Args<'_>, shard: &Shard, table: &CommandTable) -> Call {
         Some(run) => way_of(run, command, args, shard),
         None => Way::Refused,
     };
-    let may_wait = matches!(command.run, Some(Run::Wait { .. }));
+    let may_wait = command.may_wait(args);
     let mut call = Call { command: id.0, way, hash: 0, slot: NO_KEY, may_wait };
     if let (Way::Shard(_), Some(key)) = (way, key) {
         let key = shard.keyspace.key(key);

@@ -51,6 +51,7 @@ pub struct Coordination {
 struct Planned {
     work: Vec<Work>,
     park: Option<i64>,
+    waits_as: Option<Vec<Vec<u8>>>,
 }
 
 enum State {
@@ -71,8 +72,12 @@ pub struct KeptArgs {
 
 impl KeptArgs {
     pub fn keep(args: &Args<'_>) -> Self {
-        let mut kept = KeptArgs { bytes: Vec::new(), spans: Vec::with_capacity(args.len()) };
-        for argument in args.iter() {
+        KeptArgs::of(args.iter())
+    }
+
+    pub fn of<'b>(arguments: impl Iterator<Item = &'b [u8]>) -> Self {
+        let mut kept = KeptArgs { bytes: Vec::new(), spans: Vec::with_capacity(arguments.size_hint().0) };
+        for argument in arguments {
             kept.spans.push(Span::new(kept.bytes.len(), argument.len()));
             kept.bytes.extend_from_slice(argument);
         }
@@ -82,6 +87,15 @@ impl KeptArgs {
     pub fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.spans, &mut [])
     }
+}
+
+/// A key of a command that is being divided among shards.
+pub struct DividedKey {
+    /// Of its argument.
+    position: usize,
+    shard: usize,
+    hash: u64,
+    slot: u16,
 }
 
 impl Dispatcher {
@@ -231,7 +245,7 @@ impl Dispatcher {
             let args = coordination.args.args();
             let bytes = args.get(key.index);
             let share = self.share_of(self.shard.route.shard_of(bytes), &mut shares);
-            let writes = participant::writes(command) && key.flags & key_flag::RO == 0;
+            let writes = participant::writes(command) && key_flag::is_written(key.flags);
             let intent = Intent::key(self.shard.keyspace.hash_of(bytes), writes);
             self.batches.batch_mut(shares[share].batch).intents.push(intent);
         }
@@ -321,11 +335,11 @@ impl Dispatcher {
         split: Split,
         key_parts: &mut Vec<u16>,
     ) -> Vec<PartOf> {
-        let shards = self.shard.route.shards();
         let writes = participant::writes(self.table.get(CommandId(header.command)));
         let stride = match split {
             Split::Everywhere => {
                 let header = ItemHeader { arguments: args.len() as u32, ..header };
+                let shards = self.shard.route.shards();
                 let mut share = |shard| {
                     let part = self.put_share(kind, shard, header, args.iter());
                     if !Bug::WholeNotLocked.is_planted() {
@@ -337,31 +351,30 @@ impl Dispatcher {
             }
             Split::Keys { stride } => stride,
         };
-        let mut by_shard: Vec<Vec<usize>> = vec![Vec::new(); shards];
-        let mut owners = Vec::new();
-        for position in (1..args.len()).step_by(stride) {
-            let owner = self.shard.route.shard_of(args.get(position));
-            by_shard[owner].push(position);
-            owners.push(owner);
-        }
-        let mut part_of_shard = vec![0u16; shards];
+        let mut keys = std::mem::take(&mut self.divided);
+        keys.clear();
+        keys.extend((1..args.len()).step_by(stride).map(|position| {
+            let bytes = args.get(position);
+            let key = self.shard.keyspace.key(bytes);
+            DividedKey { position, shard: self.shard.route.shard_of(bytes), hash: key.hash, slot: key.slot }
+        }));
+        keys.sort_unstable_by_key(|key| (key.shard, key.position));
         let mut parts = Vec::new();
-        for (shard, positions) in by_shard.iter().enumerate().filter(|(_, positions)| !positions.is_empty()) {
-            part_of_shard[shard] = parts.len() as u16;
-            let count = 1 + positions.len() * stride;
-            let key = self.shard.keyspace.key(args.get(positions[0]));
-            let (hash, slot) = (key.hash, key.slot);
-            let header = ItemHeader { arguments: count as u32, hash, slot, ..header };
-            let groups = positions.iter().flat_map(|&first| first..(first + stride).min(args.len()));
+        key_parts.resize(keys.len(), 0);
+        for own in keys.chunk_by(|one, other| one.shard == other.shard) {
+            let DividedKey { shard, hash, slot, .. } = own[0];
+            let arguments = (1 + own.len() * stride) as u32;
+            let header = ItemHeader { arguments, hash, slot, ..header };
+            let groups = own.iter().flat_map(|key| key.position..(key.position + stride).min(args.len()));
             let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
             let part = self.put_share(kind, shard, header, words);
-            for &position in positions {
-                let hash = self.shard.keyspace.hash_of(args.get(position));
-                self.intend(part.batch, Intent::key(hash, writes));
+            for key in own {
+                self.intend(part.batch, Intent::key(key.hash, writes));
+                key_parts[(key.position - 1) / stride] = parts.len() as u16;
             }
             parts.push(part);
         }
-        key_parts.extend(owners.iter().map(|&owner| part_of_shard[owner]));
+        self.divided = keys;
         parts
     }
 
@@ -422,9 +435,11 @@ impl Dispatcher {
             reply: Reply::new(reply, coordination.resp3),
             again: coordination.block.is_some(),
             park: None,
+            waits_as: None,
         };
         plan(&mut plan_state)?;
-        Ok(Planned { work: plan_state.work, park: plan_state.park })
+        let Plan { work, park, waits_as, .. } = plan_state;
+        Ok(Planned { work, park, waits_as })
     }
 
     /// The replies in a batch that is back count: whoever waited only for them goes on.
@@ -576,7 +591,10 @@ impl Dispatcher {
                 self.release(&parts);
                 let mut reply = Vec::new();
                 match self.plan(&coordination, plan, results, &mut reply) {
-                    Ok(Planned { park: Some(timeout_ms), .. }) if coordination.exec.is_none() => {
+                    Ok(Planned { park: Some(timeout_ms), waits_as, .. }) if coordination.exec.is_none() => {
+                        if let Some(words) = waits_as {
+                            coordination.args = KeptArgs::of(words.iter().map(Vec::as_slice));
+                        }
                         self.block(token, coordination, &reply, timeout_ms, out)
                     }
                     Ok(Planned { work, .. }) if work.is_empty() => {
@@ -647,7 +665,7 @@ impl Dispatcher {
         out: &mut Vec<u8>,
     ) -> bool {
         let ticks = Ticks::now().wrapping_sub(coordination.started);
-        self.shard.metrics.ran(coordination.command, ticks);
+        self.shard.metrics.ended(coordination.command, ticks);
         if ticks > self.shard.slow_ticks {
             let event = latency_event(self.table.get(CommandId(coordination.command)));
             self.shard.observe_slow(token, &coordination.args.args(), ticks, event);

@@ -54,6 +54,8 @@ pub struct Exec {
     /// Where the replies of this segment come from.
     slots: Vec<Slot>,
     started: u64,
+    /// For other shards.
+    waited: bool,
 }
 
 /// Watched keys whose versions are asked for.
@@ -134,6 +136,7 @@ impl Dispatcher {
         }
         let session = self.shard.sessions.current(token);
         session.commands += 1;
+        session.last_command = call.command;
         let queued = session.transaction.as_mut().and_then(|transaction| transaction.queued.as_mut());
         if let Some(queued) = queued {
             queued.push(burst.args(index, bytes), command.flags);
@@ -351,7 +354,7 @@ impl Dispatcher {
         }
         self.keep_watched(token, keys);
         Reply::new(out, false).ok();
-        self.shard.metrics.ran(command, Ticks::now().wrapping_sub(started));
+        self.shard.metrics.ended(command, Ticks::now().wrapping_sub(started));
     }
 
     /// The reply to the next item of a part.
@@ -389,6 +392,7 @@ impl Dispatcher {
             databases,
             next: 0,
             kind: BatchKind::Plain,
+            waited: false,
             transaction: None,
             watched,
             replies: Vec::new(),
@@ -546,6 +550,7 @@ impl Dispatcher {
             return self.continue_exec(token, exec, out);
         }
         exec.kind = BatchKind::Hop;
+        exec.waited = true;
         self.hold_locks(token, Kind::Exec(exec), shares);
         false
     }
@@ -576,7 +581,7 @@ impl Dispatcher {
                 for key in keys {
                     let bytes = args.get(key.index);
                     let share = self.share_of(self.shard.route.shard_of(bytes), shares);
-                    let writes = writes && key.flags & key_flag::RO == 0;
+                    let writes = writes && key_flag::is_written(key.flags);
                     let intent = Intent::key(self.shard.keyspace.hash_of(bytes), writes);
                     self.batches.batch_mut(shares[share].batch).intents.push(intent);
                 }
@@ -652,6 +657,7 @@ impl Dispatcher {
             self.finish_exec(token, exec, out);
             return true;
         }
+        exec.waited = true;
         self.wait_with(token, Kind::Exec(exec), parts);
         false
     }
@@ -706,7 +712,12 @@ impl Dispatcher {
         self.show_exec(token, exec.command);
         self.shard.unwatched.append(&mut exec.watched);
         self.conclude(exec.transaction.take());
-        self.shard.metrics.ran(exec.command, Ticks::now().wrapping_sub(exec.started));
+        let ticks = Ticks::now().wrapping_sub(exec.started);
+        if exec.waited {
+            self.shard.metrics.ended(exec.command, ticks);
+        } else {
+            self.shard.metrics.ran(exec.command, ticks);
+        }
     }
 
     /// The share of a shard in a transaction that takes its locks first.

@@ -6,6 +6,8 @@
 //! transaction on each. Everything else (the session's own commands, commands over several shards) runs
 //! alone, when the replies before it are there.
 
+use std::ops::Range;
+
 use crate::commands::{Command, CommandId, Data, Here, Next, Run, TransactionAction, flag};
 use crate::config::PipelineOrder;
 use crate::error::CommandError;
@@ -17,14 +19,14 @@ use crate::session::{OUTPUT_PIECE_BYTES, ReplyMode, Session};
 use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::planted::Bug;
 
-use super::burst::{self, Burst, Call, Way};
+use super::burst::{self, Burst, Way};
 use super::participant::{self, push_intents};
 use super::wait::{Kind, PartOf};
 use super::{Dispatcher, gate};
 
 /// Commands that go to other shards at once: bounds what their replies can come to before the limits of
 /// output are looked at.
-const SENT_COMMANDS_MAX: usize = 64;
+const SENT_COMMANDS_MAX: usize = 256;
 
 /// How far a burst came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl Dispatcher {
             }
             match call.way {
                 Way::Shard(_) => {
-                    let mut end = self.stretch(token, burst, index);
+                    let mut end = self.stretch(token, burst, index, index + 1);
                     let own = Way::Shard(self.shard.id as u16);
                     let all_own = !burst.call(index).may_wait
                         && (index..end).all(|position| burst.call(position).way == own);
@@ -102,6 +104,10 @@ impl Dispatcher {
                     }
                 }
                 Way::Here if let Some(action) = self.transaction_action(call) => {
+                    if let Some(end) = self.block_to_send(token, burst, index) {
+                        self.send_stretch(token, bytes, burst, index..end);
+                        return Served::Until(end);
+                    }
                     if !self.run_transaction(token, bytes, burst, index, action, out) {
                         return Served::Until(index + 1);
                     }
@@ -114,7 +120,7 @@ impl Dispatcher {
                     index += 1;
                 }
                 Way::Several if self.is_divided(call) => {
-                    let mut end = self.stretch(token, burst, index);
+                    let mut end = self.stretch(token, burst, index, index + 1);
                     if self.shard.sessions.current(token).reply_mode == ReplyMode::Skip {
                         end = index + 1;
                     }
@@ -147,13 +153,6 @@ impl Dispatcher {
         Served::All
     }
 
-    fn transaction_action(&self, call: Call) -> Option<TransactionAction> {
-        match self.table.get(CommandId(call.command)).run {
-            Some(Run::Transaction { action, .. }) => Some(action),
-            _ => None,
-        }
-    }
-
     #[inline(always)]
     fn must_pause(&mut self, token: Token, command: u16) -> bool {
         self.shard.pause.is_some() && command != u16::MAX && self.is_paused(token, CommandId(command))
@@ -170,7 +169,7 @@ impl Dispatcher {
     }
 
     /// Whether commands of this shard conflict with a transaction.
-    fn is_in_the_way(&mut self, bytes: &[u8], burst: &mut Burst, stretch: std::ops::Range<usize>) -> bool {
+    fn is_in_the_way(&mut self, bytes: &[u8], burst: &mut Burst, stretch: Range<usize>) -> bool {
         let mut intents = Vec::new();
         for index in stretch {
             let call = burst.call(index);
@@ -181,28 +180,60 @@ impl Dispatcher {
     }
 
     /// In which kind of batch a stretch goes: as one transaction if it goes to several shards, for the sake
-    /// of whoever relies on the order of its commands.
-    fn kind_of_stretch(&self, burst: &Burst, stretch: std::ops::Range<usize>) -> BatchKind {
-        let first = burst.call(stretch.start).way;
-        let several = stretch.into_iter().any(|index| burst.call(index).way != first);
-        let strict = self.shard.config.pipeline_order == PipelineOrder::Strict;
-        if several && strict && !Bug::PipelineTorn.is_planted() { BatchKind::Share } else { BatchKind::Plain }
+    /// of whoever relies on the order of its commands, or because one of them or a block of them does.
+    fn kind_of_stretch(&self, burst: &Burst, stretch: Range<usize>) -> BatchKind {
+        let ways = || stretch.clone().map(|index| burst.call(index).way);
+        let first = ways().find(|&way| way != Way::Here);
+        let divided = ways().any(|way| way == Way::Several);
+        let several = divided || ways().any(|way| way != Way::Here && Some(way) != first);
+        let strict =
+            self.shard.config.pipeline_order == PipelineOrder::Strict && !Bug::PipelineTorn.is_planted();
+        let whole = strict || divided || ways().any(|way| way == Way::Here);
+        if several && whole { BatchKind::Share } else { BatchKind::Plain }
     }
 
-    /// Where the stretch of single-shard commands that begins at `first` ends.
-    fn stretch(&mut self, token: Token, burst: &Burst, first: usize) -> usize {
-        let mut end = first + 1;
+    /// Where the stretch of single-shard commands, divided ones and blocks that begins at `first` ends. Blocks
+    /// are within the commands that are sent at once.
+    fn stretch(&mut self, token: Token, burst: &Burst, first: usize, end: usize) -> usize {
+        let mut end = end;
         if burst.call(first).may_wait {
             return end;
         }
-        while end < burst.frames.len()
-            && (matches!(burst.call(end).way, Way::Shard(_)) || self.is_divided(burst.call(end)))
-            && !burst.call(end).may_wait
-            && !self.must_pause(token, burst.call(end).command)
-        {
-            end += 1;
+        let own = Way::Shard(self.shard.id as u16);
+        let mut all_own = (first..end).all(|index| burst.call(index).way == own);
+        while end < burst.frames.len() {
+            let call = burst.call(end);
+            if call.way == Way::Here {
+                // What is of this shard alone need not wait for what follows it.
+                match self.block_end(token, burst, end) {
+                    Some(block_end) if !all_own && block_end <= first + SENT_COMMANDS_MAX => end = block_end,
+                    _ => return end,
+                }
+            } else if (matches!(call.way, Way::Shard(_)) || self.is_divided(call))
+                && !call.may_wait
+                && !self.must_pause(token, call.command)
+            {
+                all_own &= call.way == own;
+                end += 1;
+            } else {
+                return end;
+            }
         }
         end
+    }
+
+    /// Where the stretch ends that begins with a block at `first`, if that is one that goes to other shards.
+    fn block_to_send(&mut self, token: Token, burst: &Burst, first: usize) -> Option<usize> {
+        let here = self.shard.id as u16;
+        let own = |way| way == Way::Here || way == Way::Shard(here);
+        if self.shard.route.shards() == 1 {
+            return None;
+        }
+        let end = self.block_end(token, burst, first)?;
+        if end > first + SENT_COMMANDS_MAX || (first..end).all(|index| own(burst.call(index).way)) {
+            return None;
+        }
+        Some(self.stretch(token, burst, first, end).min(first + SENT_COMMANDS_MAX))
     }
 
     /// Runs single-shard commands of this shard, replies to `out`, until there is much of it; where it
@@ -212,7 +243,7 @@ impl Dispatcher {
         token: Token,
         bytes: &[u8],
         burst: &mut Burst,
-        stretch: std::ops::Range<usize>,
+        stretch: Range<usize>,
         out: &mut Vec<u8>,
     ) -> usize {
         let mut started = Ticks::now();
@@ -249,6 +280,7 @@ impl Dispatcher {
                 string_bytes_max: shard.config.proto_max_bulk_len as usize,
                 has_waited: false,
                 park: None,
+                waits_as: None,
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);
@@ -274,13 +306,7 @@ impl Dispatcher {
     }
 
     /// Puts single-shard commands into the batches of their shards; the session waits for them.
-    fn send_stretch(
-        &mut self,
-        token: Token,
-        bytes: &[u8],
-        burst: &mut Burst,
-        stretch: std::ops::Range<usize>,
-    ) {
+    fn send_stretch(&mut self, token: Token, bytes: &[u8], burst: &mut Burst, stretch: Range<usize>) {
         let kind = self.kind_of_stretch(burst, stretch.clone());
         let session = self.shard.sessions.current(token);
         session.commands += stretch.len() as u64;
@@ -293,8 +319,9 @@ impl Dispatcher {
             parks: burst.call(stretch.start).may_wait,
             ..ItemHeader::new(u16::MAX, session.database)
         };
-        if stretch.clone().any(|index| burst.call(index).way == Way::Several) {
-            return self.send_segment(token, bytes, burst, stretch, header);
+        let single = |index| matches!(burst.call(index).way, Way::Shard(_));
+        if !stretch.clone().all(single) {
+            return self.send_segment(token, kind, bytes, burst, stretch, header);
         }
         let mut wait = self.waits.new_burst(token);
         wait.silent = silent;

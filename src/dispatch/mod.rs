@@ -12,6 +12,7 @@
 //! when all replies are there, so replies leave in the order of the requests.
 
 mod batches;
+mod block;
 mod burst;
 mod command;
 mod exec;
@@ -40,6 +41,7 @@ pub use burst::Burst;
 pub use local::Served;
 
 use batches::Batches;
+use command::DividedKey;
 use park::Parking;
 use participant::Work;
 use remote::Executor;
@@ -83,6 +85,8 @@ pub struct Dispatcher {
     loopback: VecDeque<Message>,
     /// Sessions whose replies have all come: their next commands can run.
     resumable: Vec<Token>,
+    /// The keys of the command that is being divided.
+    divided: Vec<DividedKey>,
 }
 
 impl Dispatcher {
@@ -108,6 +112,7 @@ impl Dispatcher {
             arrived: Vec::new(),
             loopback: VecDeque::new(),
             resumable: Vec::new(),
+            divided: Vec::new(),
             shard,
             table,
             mailbox,

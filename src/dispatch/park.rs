@@ -38,6 +38,8 @@ struct Parked {
     database: u16,
     /// The hashes of the keys that it waits for.
     keys: Vec<u64>,
+    /// It is tried as well when one of them has gone.
+    minds_removal: bool,
     waits: Waits,
 }
 
@@ -197,13 +199,14 @@ impl Dispatcher {
     ) {
         let command = self.table.get(CommandId(header.command));
         let database = header.database;
+        let minds_removal = command.minds_removal();
         let (mut keys, mut intents) = (Vec::new(), Vec::new());
         for (position, waited) in command.waits_for(&args.args()) {
             let args = args.args();
             let key = self.shard.keyspace.key(args.get(position));
             intents.push(Intent::key(key.hash, true));
             if waited && !keys.contains(&key.hash) {
-                self.shard.keyspace.database(database as usize).await_key(&key);
+                self.shard.keyspace.database(database as usize).await_key(&key, minds_removal);
                 keys.push(key.hash);
             }
         }
@@ -211,14 +214,15 @@ impl Dispatcher {
         let deadline_ms = deadline(self.shard.now_ms(), timeout_ms);
         let (command, resp3) = (header.command, header.resp3);
         let waiter = Waiter { wait, command, args, resp3, intents, nil, deadline_ms };
-        self.parking.add(Parked { origin, database, keys, waits: Waits::Here(Box::new(waiter)) });
+        let waits = Waits::Here(Box::new(waiter));
+        self.parking.add(Parked { origin, database, keys, minds_removal, waits });
         self.send(origin as usize, Message::Parked(wait));
     }
 
     fn unpark(&mut self, number: u64) -> Option<Parked> {
         let parked = self.parking.remove(number)?;
         let database = self.shard.keyspace.database(parked.database as usize);
-        parked.keys.iter().for_each(|&hash| database.await_no_more(hash));
+        parked.keys.iter().for_each(|&hash| database.await_no_more(hash, parked.minds_removal));
         Some(parked)
     }
 
@@ -241,6 +245,15 @@ impl Dispatcher {
         }
     }
 
+    /// Serves clients at keys that have gone by themselves; whether there were any.
+    pub fn serve_gone(&mut self) -> bool {
+        if self.parking.is_empty() || !self.shard.keyspace.has_ready() {
+            return false;
+        }
+        self.serve_ready();
+        true
+    }
+
     /// Serves clients at keys that a transaction had.
     pub(super) fn serve_postponed(&mut self) {
         for key in std::mem::take(&mut self.parking.postponed) {
@@ -255,10 +268,16 @@ impl Dispatcher {
         while let Some(&number) = self.parking.by_key.get(&key).and_then(|queue| queue.get(place)) {
             // What one client has taken is not there for the next: whoever is asked in vain may come upon
             // another of its keys, out of turn.
-            if !self.shard.keyspace.database(key.0 as usize).has_awaited(key.1) {
+            let database = self.shard.keyspace.database(key.0 as usize);
+            let exists = database.has_awaited(key.1);
+            if !exists && !database.is_removal_awaited(key.1) {
                 return;
             }
             let Some(parked) = self.parking.clients.get_mut(&number) else { return };
+            if !exists && !parked.minds_removal {
+                place += 1;
+                continue;
+            }
             let origin = parked.origin as usize;
             match &mut parked.waits {
                 Waits::Elsewhere { asked: true, again, .. } => {
@@ -312,6 +331,7 @@ impl Dispatcher {
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
             has_waited: true,
             park: None,
+            waits_as: None,
         };
         let result = whole(&mut data);
         if data.park.is_some() {
@@ -428,12 +448,13 @@ impl Dispatcher {
         for bytes in &hint.keys {
             let key: Key<'_> = self.shard.keyspace.key(bytes);
             if !keys.contains(&key.hash) {
-                self.shard.keyspace.database(hint.database as usize).await_key(&key);
+                self.shard.keyspace.database(hint.database as usize).await_key(&key, hint.minds_removal);
                 keys.push(key.hash);
             }
         }
         let waits = Waits::Elsewhere { block: hint.block, asked: false, again: false };
-        self.parking.add(Parked { origin: from as u16, database: hint.database, keys, waits });
+        let Hint { database, minds_removal, .. } = *hint;
+        self.parking.add(Parked { origin: from as u16, database, keys, minds_removal, waits });
     }
 
     /// The client's try has found nothing: whoever stands behind its hint gets a chance.
@@ -521,7 +542,8 @@ impl Dispatcher {
             match hints.iter_mut().find(|(owner, _)| *owner == shard) {
                 Some((_, hint)) => hint.keys.push(key),
                 None => {
-                    hints.push((shard, Hint { block, database: coordination.database, keys: vec![key] }));
+                    let (database, minds_removal) = (coordination.database, command.minds_removal());
+                    hints.push((shard, Hint { block, database, keys: vec![key], minds_removal }));
                 }
             }
         }

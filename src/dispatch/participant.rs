@@ -55,7 +55,7 @@ pub fn push_intents(
                 intents.push(Intent::whole(false));
             }
             intents.extend(keys.iter().map(|key| {
-                let writes = writes(command) && key.flags & key_flag::RO == 0;
+                let writes = writes(command) && key_flag::is_written(key.flags);
                 Intent::key(keyspace.hash_of(args.get(key.index)), writes)
             }));
         }

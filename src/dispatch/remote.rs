@@ -1,6 +1,6 @@
 //! Running the batch of another shard (or this shard's own share of a mixed burst).
 
-use crate::commands::{CommandId, Data, DataFunction, Part, Run};
+use crate::commands::{CommandId, Data, DataFunction, Part, Run, Split};
 use crate::error::CommandError;
 use crate::keyspace::Key;
 use crate::resp::{Args, Reply, Span};
@@ -8,13 +8,27 @@ use crate::runtime::clock::Ticks;
 use crate::shard::batch::{Batch, BatchKind, Extra, Group, ItemHeader, NO_KEY};
 
 use super::Dispatcher;
-use super::command::KeptArgs;
+use super::command::{KeptArgs, SHARE};
 
 /// Reusable lists for one batch.
 #[derive(Default)]
 pub struct Executor {
     items: Vec<(ItemHeader, u32)>,
     spans: Vec<Span>,
+    keys: Vec<FetchedKey>,
+}
+
+/// A key whose bucket and entry are fetched ahead.
+struct FetchedKey {
+    database: u16,
+    slot: u16,
+    hash: u64,
+}
+
+impl FetchedKey {
+    fn key(&self) -> Key<'static> {
+        Key { bytes: &[], hash: self.hash, slot: self.slot }
+    }
 }
 
 /// Which items belong to groups that were put off, asked in order.
@@ -36,7 +50,7 @@ impl Deferred {
     }
 }
 
-/// Items whose buckets and entries are fetched ahead.
+/// Keys whose buckets and entries are fetched ahead.
 const PREFETCH_WINDOW: usize = 64;
 
 impl Dispatcher {
@@ -56,10 +70,10 @@ impl Dispatcher {
             self.defer_groups(&mut batch, &executor.items, &executor.spans);
         }
         let mut deferred = Deferred::default();
-        for window in (0..executor.items.len()).step_by(PREFETCH_WINDOW) {
-            let end = (window + PREFETCH_WINDOW).min(executor.items.len());
-            self.prefetch_items(&executor.items[window..end]);
-            for number in window..end {
+        let mut start = 0;
+        while start < executor.items.len() {
+            let end = self.prefetch_keys(&mut executor, start, &mut batch);
+            for number in start..end {
                 let (header, first) = executor.items[number];
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
                 if !deferred.has(number as u32, &batch.groups) {
@@ -70,6 +84,7 @@ impl Dispatcher {
                 }
                 batch.end_reply();
             }
+            start = end;
         }
         self.executor = executor;
         if !self.parking.is_empty() {
@@ -78,20 +93,44 @@ impl Dispatcher {
         batch
     }
 
-    fn prefetch_items(&mut self, items: &[(ItemHeader, u32)]) {
-        if items.len() < 2 {
-            return;
-        }
+    /// Fetches what the items from `start` on need, as many as there are keys in a window; where those items
+    /// end.
+    fn prefetch_keys(&mut self, executor: &mut Executor, start: usize, batch: &mut Batch) -> usize {
+        let Executor { items, spans, keys } = executor;
+        keys.clear();
         let keyspace = &mut self.shard.keyspace;
-        let keyed = |item: &&(ItemHeader, u32)| item.0.slot != NO_KEY;
-        for (header, _) in items.iter().filter(keyed) {
-            let key = Key { bytes: &[], hash: header.hash, slot: header.slot };
-            keyspace.database(header.database as usize).prefetch_bucket(&key);
+        let (bytes, owned, _) = batch.parts();
+        let mut end = start;
+        while end < items.len() && keys.len() < PREFETCH_WINDOW {
+            let (header, first) = items[end];
+            end += 1;
+            if header.slot == NO_KEY {
+                continue;
+            }
+            keys.push(FetchedKey { database: header.database, slot: header.slot, hash: header.hash });
+            if header.step != SHARE {
+                continue;
+            }
+            let stride = match self.table.get(CommandId(header.command)).run {
+                Some(Run::EachShard { split: Split::Keys { stride }, .. }) => stride,
+                _ => continue,
+            };
+            let spans = &spans[first as usize..(first + header.arguments) as usize];
+            let args = Args::new(bytes, spans, owned);
+            for position in (1 + stride..args.len()).step_by(stride) {
+                let Key { hash, slot, .. } = keyspace.key(args.get(position));
+                keys.push(FetchedKey { database: header.database, slot, hash });
+            }
         }
-        for (header, _) in items.iter().filter(keyed) {
-            let key = Key { bytes: &[], hash: header.hash, slot: header.slot };
-            keyspace.database(header.database as usize).prefetch_entry(&key);
+        if keys.len() > 1 {
+            for key in keys.iter() {
+                keyspace.database(key.database as usize).prefetch_bucket(&key.key());
+            }
+            for key in keys.iter() {
+                keyspace.database(key.database as usize).prefetch_entry(&key.key());
+            }
         }
+        end
     }
 
     fn execute_item(
@@ -152,16 +191,21 @@ impl Dispatcher {
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
             has_waited: false,
             park: None,
+            waits_as: None,
         };
         let result = function(&mut data);
         let moved = data.moved.take();
+        let waits_as = data.waits_as.take();
         let park = data.park.filter(|_| header.parks && result.is_ok());
         if let Some(timeout_ms) = park {
             let nil = replies.split_off(mark);
             let (origin, wait) = (batch.origin, batch.groups[group].wait);
             batch.groups[group].deferred = true;
             let (bytes, owned, _) = batch.parts();
-            let args = KeptArgs::keep(&Args::new(bytes, spans, owned));
+            let args = match waits_as {
+                Some(words) => KeptArgs::of(words.iter().map(Vec::as_slice)),
+                None => KeptArgs::keep(&Args::new(bytes, spans, owned)),
+            };
             return self.park(origin, wait, &header, args, nil, timeout_ms);
         }
         if let Err(error) = result {
@@ -173,8 +217,9 @@ impl Dispatcher {
         }
         let ticks = Ticks::now().wrapping_sub(started);
         if header.step == 0 {
-            // Of which this is a share or a step, is counted where it came from.
             self.shard.metrics.ran(header.command, ticks);
+        } else {
+            self.shard.metrics.worked(header.command, ticks);
         }
         if ticks > self.shard.slow_ticks {
             batch.slow.push((number, ticks));

@@ -1,5 +1,7 @@
 //! Commands that go to their shards together, some of them divided: where each reply comes from.
 
+use std::ops::Range;
+
 use crate::commands::{CommandId, Merge, Run, Split};
 use crate::error::CommandError;
 use crate::resp::{Args, Reply, Span};
@@ -18,6 +20,9 @@ use super::wait::{Kind, PartOf};
 /// Where the reply to a command comes from.
 pub enum Slot {
     Text(Vec<u8>),
+    Known(&'static [u8]),
+    /// The head of an array of the replies that follow.
+    Array(usize),
     /// The next item of this part.
     Item(u16),
     /// The next item of each of these parts, merged.
@@ -94,27 +99,34 @@ impl Dispatcher {
         }
     }
 
-    /// Puts a stretch with divided commands into the batches of the shards; the session waits for them.
+    /// Puts a stretch with divided commands or blocks into the batches of the shards; the session waits for
+    /// them.
     pub(super) fn send_segment(
         &mut self,
         token: Token,
+        kind: BatchKind,
         bytes: &[u8],
         burst: &mut Burst,
-        stretch: std::ops::Range<usize>,
+        stretch: Range<usize>,
         header: ItemHeader,
     ) {
         let authenticated = self.shard.sessions.current(token).authenticated;
         let mut parts = Vec::new();
         let mut slots = Vec::with_capacity(stretch.len());
-        for index in stretch {
+        let mut index = stretch.start;
+        while index < stretch.end {
             let call = burst.call(index);
+            if call.way == Way::Here {
+                index = self.put_block(kind, bytes, burst, index, header, &mut parts, &mut slots);
+                continue;
+            }
             let command = self.table.get(CommandId(call.command));
             let slot = match gate::admit(command, authenticated, &self.shard) {
                 Ok(()) => {
                     if !self.shard.monitors.is_empty() {
                         self.feed_monitors(token, command, &burst.args(index, bytes));
                     }
-                    self.put_slot(BatchKind::Share, bytes, burst, index, header, &mut parts)
+                    self.put_slot(kind, bytes, burst, index, header, &mut parts)
                 }
                 Err(error) => {
                     let mut text = Vec::new();
@@ -126,6 +138,7 @@ impl Dispatcher {
                 }
             };
             slots.push(slot);
+            index += 1;
         }
         if parts.is_empty() {
             // All of them were refused.
@@ -150,6 +163,8 @@ impl Dispatcher {
         for slot in slots.drain(..) {
             match slot {
                 Slot::Text(text) => replies.extend_from_slice(&text),
+                Slot::Known(text) => replies.extend_from_slice(text),
+                Slot::Array(length) => Reply::new(replies, false).array(length),
                 Slot::Item(part) => {
                     let part = part as usize;
                     replies.extend_from_slice(self.batches.reply_at(&parts[part], next[part]));
@@ -166,7 +181,7 @@ impl Dispatcher {
                     }
                     let merged = merge_replies(shares.merge, &answers, &shares.key_parts, replies);
                     debug_assert!(merged.is_some(), "shards answer with whole replies");
-                    self.shard.metrics.ran(shares.command, Ticks::now().wrapping_sub(shares.started));
+                    self.shard.metrics.ended(shares.command, Ticks::now().wrapping_sub(shares.started));
                     // Slow is what a shard works on for long, not what waits for others.
                     let slow = |(batch, item): &(u32, u32)| self.batches.batch_mut(*batch).take_slow(*item);
                     if let Some(ticks) = items.iter().filter_map(slow).max() {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use super::Expiry;
-use super::database::{BURY_PARTS_MIN, Change, Database, Grave, Key};
+use super::database::{BURY_PARTS_MIN, Beside, Change, Database, Grave, Key};
 use super::entry::Payload;
 use super::table::Place;
 use crate::error::CommandError;
@@ -68,7 +68,7 @@ pub struct CollectionMut<'a, T: Collection> {
     hash: u64,
     slot: u16,
     bytes_before: usize,
-    changed: bool,
+    changed: Option<Change>,
     collection: PhantomData<&'a mut T>,
 }
 
@@ -84,7 +84,7 @@ impl<'a, T: Collection> CollectionMut<'a, T> {
             hash,
             slot,
             bytes_before,
-            changed: false,
+            changed: None,
             collection: PhantomData,
         })
     }
@@ -92,7 +92,7 @@ impl<'a, T: Collection> CollectionMut<'a, T> {
     /// The collection for a change.
     #[inline]
     pub fn change(&mut self) -> &mut T {
-        self.changed = true;
+        self.changed = Some(Change::Written);
         self.collection()
     }
 
@@ -100,8 +100,32 @@ impl<'a, T: Collection> CollectionMut<'a, T> {
     #[inline]
     pub fn change_some(&mut self, change: impl FnOnce(&mut T) -> usize) -> usize {
         let changes = change(self.collection());
-        self.changed |= changes > 0;
+        if changes > 0 {
+            self.changed = Some(Change::Written);
+        }
         changes
+    }
+
+    /// The same for changes that leave nothing there to be had that was not before: whoever waits for the key
+    /// is not woken for that.
+    #[inline]
+    pub fn reduce(&mut self, change: impl FnOnce(&mut T) -> usize) -> usize {
+        let changes = change(self.collection());
+        if changes > 0 {
+            self.changed.get_or_insert(Change::Reduced);
+        }
+        changes
+    }
+
+    /// Lets `change` work on what belongs to the collection beside its elements, and say what kind of change
+    /// it made, if it made one.
+    #[inline]
+    pub fn change_beside<R>(&mut self, change: impl FnOnce(&mut T) -> (R, Option<Beside>)) -> R {
+        let (result, kind) = change(self.collection());
+        if let Some(kind) = kind {
+            self.changed.get_or_insert(Change::Beside(kind));
+        }
+        result
     }
 
     /// Frees in steps what was cut off the collection, if it is large.
@@ -135,9 +159,9 @@ impl<T: Collection> Drop for CollectionMut<'_, T> {
         let (bytes, gone) =
             entry.object().map_or((0, false), |object| (object.memory_bytes(), object.removes_key()));
         self.database.entry_bytes = self.database.entry_bytes + bytes - self.bytes_before;
-        if self.changed {
+        if let Some(change) = self.changed {
             let key = Key { bytes: entry.key(), hash: self.hash, slot: self.slot };
-            self.database.changed(&key, if gone { Change::Removed } else { Change::Written });
+            self.database.changed(&key, if gone { Change::Removed } else { change });
         }
         if gone {
             self.database.delete(self.hash, self.slot, self.place, usize::MAX);

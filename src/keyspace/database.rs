@@ -17,8 +17,10 @@ use super::expiry::{Record, Wheel};
 use super::field_expiry::FIELDS_PER_STEP;
 use super::observers::Observers;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
+use super::value::Value;
 use super::{Expiry, Stats};
-use crate::types::Object;
+use crate::types::hash::{Edited, Outcome, View};
+use crate::types::{Collection, Kind, Object};
 
 /// Heap blocks from this size on are freed in a step of their own rather than within a command.
 pub(super) const BURY_BYTES_MIN: usize = 1 << 20;
@@ -130,6 +132,41 @@ impl Moved {
         Moved { value: MovedValue::Bytes { bytes, raw: true }, expiry: None }
     }
 
+    /// A string, which becomes an integer if it is the text of one.
+    pub fn of_string(bytes: Vec<u8>) -> Moved {
+        match parse_integer(&bytes) {
+            Some(number) => Moved { value: MovedValue::Int(number), expiry: None },
+            None => Moved::of_bytes(bytes),
+        }
+    }
+
+    /// A collection; none without elements, which is no value.
+    pub fn of_collection<T: Collection>(collection: T) -> Option<Moved> {
+        debug_assert!(T::KIND != Kind::Hash, "hashes have a function of their own");
+        let value = MovedValue::Object(Box::new(collection.into_object()));
+        (!matches!(&value, MovedValue::Object(object) if object.removes_key()))
+            .then_some(Moved { value, expiry: None })
+    }
+
+    /// A hash that was made from nothing; none without fields.
+    pub fn of_hash(hash: &mut Edited<'_>) -> Option<Moved> {
+        let value = match hash.finish() {
+            Outcome::Elements([]) | Outcome::Stored => return None,
+            Outcome::Elements(elements) => MovedValue::Hash(elements.to_vec()),
+            Outcome::Grown(hash) => MovedValue::Object(Box::new(hash.into_object())),
+        };
+        Some(Moved { value, expiry: None })
+    }
+
+    pub fn value(&self) -> Value<'_> {
+        match &self.value {
+            MovedValue::Int(number) => Value::String(StringRef::Int(*number)),
+            MovedValue::Bytes { bytes, .. } => Value::String(StringRef::Bytes(bytes)),
+            MovedValue::Object(object) => Value::from(&**object),
+            MovedValue::Hash(elements) => Value::Hash(View::of_elements(elements)),
+        }
+    }
+
     /// The bytes of [`Moved::of_bytes`].
     pub fn into_bytes(self) -> Option<Vec<u8>> {
         match self.value {
@@ -156,11 +193,24 @@ pub(super) enum Grave {
     Object(Box<Object>),
 }
 
+/// A change beside the elements of a collection, such as of the consumer groups of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// It leaves alone whoever waits for the key.
+    Quiet,
+    /// It may be what somebody waits for, or the end of that.
+    Loud,
+}
+
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// It was created, overwritten or changed in place.
     Written,
+    /// It was changed in place, and holds nothing that it did not before.
+    Reduced,
+    /// What belongs to it was changed, and not it itself: nobody who watches it is told.
+    Beside(Beside),
     /// It got another deadline or lost its own.
     Deadline,
     Removed,
@@ -249,10 +299,10 @@ impl Database {
     #[inline]
     pub(super) fn changed(&mut self, key: &Key<'_>, change: Change) {
         // What is taken away counts where it is inserted; expiry and eviction are not changes by a client.
-        let counts = matches!(change, Change::Written | Change::Deadline | Change::Removed);
+        let counts = !matches!(change, Change::Taken | Change::Expired | Change::Evicted);
         self.dirty += u64::from(counts);
         if !self.observers.is_empty() {
-            self.observers.changed(key.hash, change == Change::Written);
+            self.observers.changed(key.hash, change);
         }
     }
 
@@ -373,6 +423,14 @@ impl Database {
         self.stats.hits += 1;
         self.touch(place.entry());
         Some(EntryRef::new(place.entry()))
+    }
+
+    /// As [`Database::find_read`], and what is due of a hash has been removed, so that the rest is the whole.
+    pub fn find_whole(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        if self.expiring_hashes > 0 {
+            self.expire_all_fields(key);
+        }
+        self.find_read(key)
     }
 
     /// A lookup by a command that asks about a key: a hit or a miss in the statistics, but no access.
@@ -735,6 +793,20 @@ impl Database {
     /// The logarithmic count of a key's uses, for OBJECT FREQ; means nothing while clocks hold times.
     pub fn frequency(&self, entry: &EntryRef<'_>) -> u8 {
         self.context.access_clock.frequency(entry.clock(), self.context.now_unix_ms)
+    }
+
+    /// Has a key, if it is there, count as last used so many seconds ago.
+    pub fn set_idle_seconds(&mut self, key: &Key, seconds: i64) {
+        if let Some(place) = self.locate(key) {
+            place.entry().set_clock(AccessClock::idle_since(seconds, self.context.now_unix_ms));
+        }
+    }
+
+    /// Has a key, if it is there, count as used so often.
+    pub fn set_frequency(&mut self, key: &Key, frequency: u8) {
+        if let Some(place) = self.locate(key) {
+            place.entry().set_clock(AccessClock::used_often(frequency, self.context.now_unix_ms));
+        }
     }
 
     /// A key chosen at random.

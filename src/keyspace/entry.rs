@@ -27,6 +27,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
+use super::value::Value;
 use crate::types::hash::{ELEMENTS_BYTES_MAX, View};
 use crate::types::{Collection, Encoding, Kind, Object};
 
@@ -835,6 +836,16 @@ impl<'a> EntryRef<'a> {
 
     pub fn encoding(&self) -> Encoding {
         self.pointer.encoding()
+    }
+
+    pub fn value(&self) -> Value<'a> {
+        if let Some(elements) = self.pointer.elements() {
+            return Value::Hash(View::of_elements(elements));
+        }
+        match self.pointer.object() {
+            Some(object) => Value::from(object),
+            None => Value::String(self.pointer.string().unwrap_or(StringRef::Bytes(b""))),
+        }
     }
 
     /// The value if it is a string.

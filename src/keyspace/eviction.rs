@@ -135,6 +135,17 @@ impl AccessClock {
         }
     }
 
+    /// The clock of a key that was last used so many seconds ago, or as many as the clock can tell.
+    pub(super) fn idle_since(idle_seconds: i64, now_unix_ms: i64) -> u32 {
+        let idle = idle_seconds.clamp(0, CLOCK_MASK.into()) as u32;
+        seconds(now_unix_ms).wrapping_sub(idle) & CLOCK_MASK
+    }
+
+    /// The clock of a key with this counter.
+    pub(super) fn used_often(counter: u8, now_unix_ms: i64) -> u32 {
+        frequency_clock(now_unix_ms, counter)
+    }
+
     /// Seconds since the last use.
     pub(super) fn idle_seconds(clock: u32, now_unix_ms: i64) -> u32 {
         seconds(now_unix_ms).wrapping_sub(clock) & CLOCK_MASK

@@ -33,9 +33,10 @@ mod tests_of_collections;
 #[cfg(test)]
 mod tests_of_hashes;
 mod upkeep;
+mod value;
 
 pub use collection_mut::CollectionMut;
-pub use database::{Database, Key, Moved};
+pub use database::{Beside, Database, Key, Moved};
 pub use entry::{
     EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
 };
@@ -43,6 +44,7 @@ pub use eviction::{AccessClock, EvictionPolicy};
 pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
 pub use string_mut::StringMut;
 pub use table::SCAN_CURSOR_BITS;
+pub use value::Value;
 
 pub use crate::types::{Encoding, Kind};
 
@@ -95,6 +97,8 @@ pub struct Keyspace {
     context: Context,
     /// What commands hand to the structures that they change.
     pub limits: Limits,
+    /// Whether values are compressed where they are written down (`rdbcompression`).
+    pub compress: bool,
     /// Candidates for eviction.
     pool: Pool,
     /// The database with which the last step began.
@@ -112,6 +116,7 @@ impl Keyspace {
             slots,
             context,
             limits: Limits::default(),
+            compress: true,
             pool: Pool::default(),
             step_first: 0,
         }
@@ -185,6 +190,11 @@ impl Keyspace {
         let database = &mut self.databases[index];
         database.enter(self.context);
         database
+    }
+
+    /// Whether an awaited key has been written.
+    pub fn has_ready(&self) -> bool {
+        self.databases.iter().any(Database::has_ready)
     }
 
     /// Exchanges two databases, as SWAPDB does.

@@ -7,12 +7,14 @@
 
 use ahash::HashMap;
 
-use super::database::{Database, Key};
+use super::database::{Beside, Change, Database, Key};
 
 /// How many wait for a key.
 #[derive(Debug, Clone, Copy)]
 struct Awaited {
     waiters: u32,
+    /// Those of them who want to hear of its removal, too.
+    minders: u32,
     slot: u16,
 }
 
@@ -40,14 +42,32 @@ impl Observers {
         self.watched.is_empty() && self.wanted.is_empty()
     }
 
-    /// A key has changed; `written`: it may have got elements.
+    /// A key has changed.
     #[cold]
-    pub(super) fn changed(&mut self, hash: u64, written: bool) {
+    pub(super) fn changed(&mut self, hash: u64, change: Change) {
+        if !matches!(change, Change::Beside(_)) {
+            self.new_version(hash);
+        }
+        let Some(awaited) = self.wanted.get(&hash) else { return };
+        let tells = match change {
+            Change::Written | Change::Beside(Beside::Loud) => true,
+            Change::Reduced | Change::Beside(Beside::Quiet) | Change::Deadline => false,
+            Change::Removed | Change::Taken | Change::Expired | Change::Evicted => awaited.minders > 0,
+        };
+        if tells {
+            self.tell(hash);
+        }
+    }
+
+    fn new_version(&mut self, hash: u64) {
         if let Some(watched) = self.watched.get_mut(&hash) {
             self.last += 1;
             watched.version = self.last;
         }
-        if written && self.wanted.contains_key(&hash) && !self.ready.contains(&hash) {
+    }
+
+    fn tell(&mut self, hash: u64) {
+        if !self.ready.contains(&hash) {
             self.ready.push(hash);
         }
     }
@@ -82,20 +102,28 @@ impl Database {
         }
     }
 
-    /// Begins to wait for elements in a key.
-    pub fn await_key(&mut self, key: &Key) {
+    /// Begins to wait for elements in a key; `minds_removal`: or for its removal.
+    pub fn await_key(&mut self, key: &Key, minds_removal: bool) {
         let awaited = self.observers.wanted.entry(key.hash);
-        awaited.or_insert(Awaited { waiters: 0, slot: key.slot }).waiters += 1;
+        let awaited = awaited.or_insert(Awaited { waiters: 0, minders: 0, slot: key.slot });
+        awaited.waiters += 1;
+        awaited.minders += u32::from(minds_removal);
     }
 
     /// Ends one [`Database::await_key`] of the key with this hash.
-    pub fn await_no_more(&mut self, hash: u64) {
+    pub fn await_no_more(&mut self, hash: u64, minds_removal: bool) {
         if let Some(awaited) = self.observers.wanted.get_mut(&hash) {
             awaited.waiters -= 1;
+            awaited.minders -= u32::from(minds_removal);
             if awaited.waiters == 0 {
                 self.observers.wanted.remove(&hash);
             }
         }
+    }
+
+    /// Whether somebody waits for the removal of a key.
+    pub fn is_removal_awaited(&self, hash: u64) -> bool {
+        self.observers.wanted.get(&hash).is_some_and(|awaited| awaited.minders > 0)
     }
 
     /// Keys that somebody waits for elements in.
@@ -107,6 +135,11 @@ impl Database {
     pub fn has_awaited(&mut self, hash: u64) -> bool {
         let Some(awaited) = self.observers.wanted.get(&hash) else { return false };
         self.locate_hash(hash, awaited.slot, |found, _| found == hash).is_some()
+    }
+
+    /// Whether an awaited key has been written.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.observers.ready.is_empty()
     }
 
     /// The next awaited key that has been written: its hash.
@@ -133,15 +166,16 @@ impl Database {
             })
             .map(|(&hash, _)| hash)
             .collect();
-        changed.into_iter().for_each(|hash| self.observers.changed(hash, false));
-        if other.is_some() {
-            let awaited = self.observers.wanted.iter();
-            let here: Vec<u64> = awaited
-                .filter(|&(&hash, awaited)| exists(self, hash, awaited.slot))
-                .map(|(&hash, _)| hash)
-                .collect();
-            here.into_iter().for_each(|hash| self.observers.changed(hash, true));
-        }
+        changed.into_iter().for_each(|hash| self.observers.new_version(hash));
+        let tells = |hash: u64, awaited: &Awaited| match other {
+            Some(other) => {
+                exists(self, hash, awaited.slot) || awaited.minders > 0 && exists(other, hash, awaited.slot)
+            }
+            None => awaited.minders > 0 && exists(self, hash, awaited.slot),
+        };
+        let awaited = self.observers.wanted.iter().filter(|&(&hash, awaited)| tells(hash, awaited));
+        let told: Vec<u64> = awaited.map(|(&hash, _)| hash).collect();
+        told.into_iter().for_each(|hash| self.observers.tell(hash));
     }
 
     /// Keys that somebody watches.

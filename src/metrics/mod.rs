@@ -81,19 +81,32 @@ impl Metrics {
         }
     }
 
-    /// A command ran.
+    /// A command ran, and did nothing but work.
     #[inline(always)]
     pub fn ran(&mut self, command: u16, ticks: u64) {
+        self.worked(command, ticks);
+        self.ended(command, ticks);
+    }
+
+    /// A command is over whose shares or steps have counted their work; `ticks` is how long it took, with its
+    /// waiting for other shards.
+    #[inline(always)]
+    pub fn ended(&mut self, command: u16, ticks: u64) {
         self.commands_processed += 1;
         let stats = &mut self.commands[command as usize];
         stats.calls += 1;
-        stats.ticks += ticks;
         if self.track_latency {
             match &mut stats.histogram {
                 Some(histogram) => histogram.record(ticks),
                 None => stats.histogram.insert(Box::default()).record(ticks),
             }
         }
+    }
+
+    /// A share or a step of a command ran; the command is counted where it came from.
+    #[inline(always)]
+    pub fn worked(&mut self, command: u16, ticks: u64) {
+        self.commands[command as usize].ticks += ticks;
     }
 
     /// An error was replied; `message` begins with its code.

@@ -23,6 +23,8 @@ use super::Plane;
 
 /// A session that waits for other shards and has this much pending is not read from until it goes on.
 const PENDING_BYTES_MAX: usize = 1 << 20;
+/// So much is kept at most to be read together with the next chunk of a connection.
+const JOINED_BYTES_MAX: usize = 64 << 10;
 /// Larger chunks are not read ahead: their own commands are many enough to hide each other's waiting for
 /// memory.
 const READ_AHEAD_BYTES_MAX: usize = 1024;
@@ -74,6 +76,27 @@ impl<E: Engine> Plane<E> {
             self.count_received(token, chunk.length);
             self.collect(token, &chunk);
         }
+        self.engine.release(chunk);
+    }
+
+    /// Whether a chunk is kept for the next one of the same connection, which has come with it: what is read
+    /// together goes to other shards together, and its replies leave together.
+    pub(super) fn may_join(&mut self, token: Token) -> bool {
+        let shard = &mut self.dispatcher.shard;
+        // With one shard commands run where they arrive, and the replies of a turn leave together anyway.
+        shard.route.shards() > 1
+            && shard.sessions.get(token).is_some_and(|session| {
+                !session.closing
+                    && !session.waits_for_its_turn()
+                    && session.input.pending_bytes() < JOINED_BYTES_MAX
+            })
+    }
+
+    /// Keeps a chunk until the next one of its connection is there.
+    pub(super) fn join(&mut self, token: Token, chunk: Chunk) {
+        self.count_received(token, chunk.length);
+        let session = self.dispatcher.shard.sessions.current(token);
+        session.input.append(self.engine.bytes(&chunk));
         self.engine.release(chunk);
     }
 

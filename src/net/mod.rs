@@ -108,6 +108,10 @@ impl<E: Engine> Plane<E> {
         }
         if self.background {
             self.background = self.dispatcher.shard.keyspace.step(crate::keyspace::Budget(BACKGROUND_KEYS));
+            // Keys may have expired that clients wait for the end of.
+            if self.dispatcher.serve_gone() {
+                busy |= self.exchange();
+            }
         }
         self.close_killed();
         self.send_output();
@@ -205,14 +209,18 @@ impl<E: Engine> Plane<E> {
                 self.handle(event);
                 continue;
             };
+            let next = match events.peek() {
+                Some(Event::Received { connection, .. }) => Some(*connection),
+                _ => None,
+            };
+            if next == Some(connection) && self.may_join(connection) {
+                self.join(connection, chunk);
+                continue;
+            }
             chunks.push((connection, chunk));
             let full = chunks.len() == CHUNKS_AT_ONCE;
-            let goes_on = match events.peek() {
-                Some(Event::Received { connection, .. }) => {
-                    !full && chunks.iter().all(|(earlier, _)| earlier != connection)
-                }
-                _ => false,
-            };
+            let goes_on =
+                next.is_some_and(|next| !full && chunks.iter().all(|&(earlier, _)| earlier != next));
             if !goes_on {
                 match chunks.pop() {
                     Some((connection, chunk)) if chunks.is_empty() => self.received(connection, chunk),

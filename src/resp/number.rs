@@ -1,6 +1,6 @@
 //! Numbers as text, in the strict forms that Redis reads and the exact forms that it writes.
 
-/// The longest text of an `i64`: a sign and 19 digits.
+/// The longest text of an `i64`, a sign and 19 digits, and of an `u64`, 20 digits.
 pub const INTEGER_TEXT_BYTES: usize = 20;
 
 /// Reads a signed integer in canonical form: what [`IntegerText`] would write, and nothing else.
@@ -52,9 +52,20 @@ const DIGIT_PAIRS: [u8; 200] = {
 impl IntegerText {
     #[inline]
     pub fn new(value: i64) -> Self {
+        let mut text = IntegerText::unsigned(value.unsigned_abs());
+        if value < 0 {
+            text.start -= 1;
+            text.buffer[text.start as usize] = b'-';
+        }
+        text
+    }
+
+    /// The text of an integer without a sign: up to 20 digits.
+    #[inline]
+    pub fn unsigned(value: u64) -> Self {
         let mut buffer = [0; INTEGER_TEXT_BYTES];
         let mut position = INTEGER_TEXT_BYTES;
-        let mut rest = value.unsigned_abs();
+        let mut rest = value;
         while rest >= 100 {
             let pair = (rest % 100) as usize * 2;
             rest /= 100;
@@ -68,10 +79,6 @@ impl IntegerText {
         } else {
             position -= 1;
             buffer[position] = b'0' + rest as u8;
-        }
-        if value < 0 {
-            position -= 1;
-            buffer[position] = b'-';
         }
         IntegerText { buffer, start: position as u8 }
     }

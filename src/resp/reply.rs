@@ -181,6 +181,21 @@ impl<'a> Reply<'a> {
     fn counted(&mut self, kind: u8, write: impl FnOnce(&mut Reply<'_>) -> usize) {
         let start = self.out.len();
         let count = write(self);
+        self.insert_header(start, kind, count);
+    }
+
+    /// Announces `count` pairs, each of which is an array of two in RESP2 and an entry of a map in RESP3.
+    #[inline]
+    pub fn pairs(&mut self, count: usize) {
+        self.header(if self.resp3 { b'%' } else { b'*' }, count as i64);
+    }
+
+    /// As [`Reply::pairs`], for pairs that were written since `mark`.
+    pub fn insert_pairs(&mut self, mark: usize, count: usize) {
+        self.insert_header(mark, if self.resp3 { b'%' } else { b'*' }, count);
+    }
+
+    fn insert_header(&mut self, start: usize, kind: u8, count: usize) {
         let header_start = self.out.len();
         self.header(kind, count as i64);
         let header_bytes = self.out.len() - header_start;

@@ -62,6 +62,8 @@ pub struct Hint {
     pub block: u64,
     pub database: u16,
     pub keys: Vec<Vec<u8>>,
+    /// Its client is tried as well when one of them has gone.
+    pub minds_removal: bool,
 }
 
 /// Whether a message wakes a shard that sleeps.

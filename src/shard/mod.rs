@@ -25,7 +25,7 @@ use crate::metrics::slowlog::Slowlog;
 use crate::runtime::engine::Token;
 use crate::runtime::log;
 use crate::session::{Sessions, Unblocked, WatchedKey};
-use crate::types::{Limits, hash, list, set, sorted_set};
+use crate::types::{Limits, hash, list, set, sorted_set, stream};
 
 pub use node::Node;
 pub use report::Report;
@@ -127,6 +127,7 @@ impl Shard {
             self.keyspace.set_access_clock(access_clock);
         }
         self.keyspace.limits = limits(&self.config);
+        self.keyspace.compress = self.config.rdbcompression;
         if self.config.requirepass.is_empty() {
             self.sessions.iter_mut().for_each(|session| session.authenticated = true);
         }
@@ -157,6 +158,7 @@ fn limits(config: &Config) -> Limits {
             entries: number(config.zset_max_listpack_entries),
             member_bytes: number(config.zset_max_listpack_value),
         },
+        stream: stream::Limits::of_settings(config.stream_node_max_bytes, config.stream_node_max_entries),
         hyperloglog_sparse_bytes: number(config.hll_sparse_max_bytes),
     }
 }

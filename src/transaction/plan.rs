@@ -28,6 +28,8 @@ pub struct Plan<'a> {
     /// Set with the null that is the reply: outside of EXEC the client waits for elements, so many
     /// milliseconds, or for ever if it is 0.
     pub park: Option<i64>,
+    /// With `park`: the command line with which it waits, unless that is its own.
+    pub waits_as: Option<Vec<Vec<u8>>>,
 }
 
 /// One shard's task in a hop.

@@ -16,11 +16,13 @@ pub mod packed;
 pub mod score;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 
 pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
 pub use sorted_set::SortedSet;
+pub use stream::Stream;
 
 /// Where a deadline would stand: there is none.
 pub const NEVER: i64 = i64::MAX;
@@ -43,6 +45,8 @@ pub struct Limits {
     pub hash: hash::Limits,
     /// Of a compact sorted set.
     pub sorted_set: sorted_set::Limits,
+    /// Of a block of a stream.
+    pub stream: stream::Limits,
     /// Of a sparse HyperLogLog.
     pub hyperloglog_sparse_bytes: usize,
 }
@@ -54,6 +58,7 @@ impl Default for Limits {
             set: set::Limits { integers: 512, entries: 128, member_bytes: 64 },
             hash: hash::Limits { entries: 512, value_bytes: 64 },
             sorted_set: sorted_set::Limits { entries: 128, member_bytes: 64 },
+            stream: stream::Limits { bytes: 4096, entries: 100 },
             hyperloglog_sparse_bytes: 3000,
         }
     }
@@ -67,6 +72,7 @@ pub enum Kind {
     Set,
     SortedSet,
     Hash,
+    Stream,
 }
 
 impl Kind {
@@ -78,6 +84,7 @@ impl Kind {
             Kind::Set => "set",
             Kind::SortedSet => "zset",
             Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -94,6 +101,7 @@ pub enum Encoding {
     Intset,
     Skiplist,
     HashTable,
+    Stream,
 }
 
 impl Encoding {
@@ -109,6 +117,7 @@ impl Encoding {
             Encoding::Intset => "intset",
             Encoding::Skiplist => "skiplist",
             Encoding::HashTable => "hashtable",
+            Encoding::Stream => "stream",
         }
     }
 }
@@ -120,6 +129,7 @@ pub enum Object {
     Set(Set),
     SortedSet(SortedSet),
     Hash(Hash),
+    Stream(Stream),
 }
 
 /// What every structure in an [`Object`] can do.
@@ -157,6 +167,7 @@ macro_rules! of_collection {
             Object::Set($structure) => $call,
             Object::SortedSet($structure) => $call,
             Object::Hash($structure) => $call,
+            Object::Stream($structure) => $call,
         }
     };
 }
@@ -168,6 +179,7 @@ impl Object {
             Object::Set(_) => Set::KIND,
             Object::SortedSet(_) => SortedSet::KIND,
             Object::Hash(_) => Hash::KIND,
+            Object::Stream(_) => Stream::KIND,
         }
     }
 

@@ -542,6 +542,34 @@ def test_object(r):
     assert r.memory_usage("k") > 0 and r.memory_usage("missing") is None
 
 
+def test_dump_and_restore(r):
+    raw = redis.Redis(port=r.connection_pool.connection_kwargs["port"])
+    fill = {
+        "string": lambda key: r.set(key, "v" * 100),
+        "list": lambda key: r.rpush(key, *range(1000)),
+        "set": lambda key: r.sadd(key, "a", 1, "b"),
+        "zset": lambda key: r.zadd(key, {"a": 1.5, "b": 2}),
+        "hash": lambda key: r.hset(key, mapping={"f": "v", "g": 7}),
+    }
+    read = {
+        "string": r.get,
+        "list": lambda key: r.lrange(key, 0, -1),
+        "set": r.smembers,
+        "zset": lambda key: r.zrange(key, 0, -1, withscores=True),
+        "hash": r.hgetall,
+    }
+    for kind in fill:
+        fill[kind](kind)
+        payload = raw.dump(kind)
+        assert raw.restore("copy", 0, payload, replace=True) == b"OK"
+        assert r.type("copy") == kind and read[kind]("copy") == read[kind](kind)
+    assert raw.dump("missing") is None
+    fails(redis.ResponseError, "BUSYKEY", raw.restore, "copy", 0, payload)
+    fails(redis.ResponseError, "checksum", raw.restore, "copy", 0, payload[:-1], replace=True)
+    assert raw.restore("copy", FAR * 1000, payload, replace=True, absttl=True) and r.pexpiretime("copy") == FAR * 1000
+    assert raw.restore("copy", 0, payload, replace=True, idletime=77) and r.object("idletime", "copy") == 77
+
+
 # Connections and the server.
 
 

@@ -12,12 +12,14 @@
 
 mod benchmark;
 mod machine;
+mod memory;
 mod plan;
 mod servers;
 mod table;
 
 use std::path::{Path, PathBuf};
 
+use crate::client::Address;
 use crate::error::Failure;
 use crate::options::{CompareOptions, CpuList, LoadOptions};
 use crate::report;
@@ -25,6 +27,7 @@ use crate::runner;
 
 use benchmark::RedisBenchmark;
 use machine::Machine;
+use memory::Collection;
 use plan::{Cell, Setup};
 use servers::{Launch, MachineLock, Server};
 use table::{Measurement, Report};
@@ -101,6 +104,9 @@ impl Run<'_> {
 
     fn with_setup(&self, part: Part, setup: Setup, report: &mut Report) -> Result<(), Failure> {
         let _lock = MachineLock::take(self.options.lock.as_deref())?;
+        if part == Part::Memory {
+            return self.with_collections(setup, report);
+        }
         let server = Server::start(&self.launch(setup))?;
         if part == Part::RedisBenchmark {
             self.with_redis_benchmark(setup, &server, report)
@@ -175,7 +181,7 @@ impl Run<'_> {
         setup: Setup,
         server: &Server,
         cell: &Cell,
-        filled: &mut Vec<(&'static str, u64)>,
+        filled: &mut Vec<(&'static [&'static str], u64)>,
     ) -> Result<(), Failure> {
         let options = LoadOptions { preload: true, cluster: false, ..self.load_options(setup, server, cell) };
         let wanted: Vec<_> = options.chosen_tests()?.iter().map(|test| (test.preload, cell.keys)).collect();
@@ -204,6 +210,16 @@ impl Run<'_> {
                 return Err(Failure::System(text.into()));
             }
             report.add(Measurement { setup, cell: *cell, result });
+        }
+        Ok(())
+    }
+
+    fn with_collections(&self, setup: Setup, report: &mut Report) -> Result<(), Failure> {
+        for collection in Collection::ALL {
+            eprintln!("{}: {}", setup.name(), collection.name());
+            let server = Server::start(&self.launch(setup))?;
+            let address = Address::Tcp { host: "127.0.0.1".into(), port: self.options.port };
+            report.add_footprint(collection.measure(setup, &address, server.process())?);
         }
         Ok(())
     }

@@ -16,6 +16,24 @@ const TESTS: [&str; 2] = ["set", "get"];
 const TESTS_OF_TRANSACTIONS: [&str; 4] = ["mset", "mget", "exec-tag", "exec-random"];
 /// Requests of one key, and the same with every hundredth an MSET of ten.
 const TESTS_OF_MIXTURES: [&str; 4] = ["set", "set-1pct-mset", "get", "get-1pct-mset"];
+/// With the number of keys, fields or elements.
+const TESTS_OF_TYPES: [(&str, u64); 14] = [
+    ("hset", KEYS),
+    ("hgetall", KEYS),
+    ("lpush", KEYS),
+    ("lrange_100", KEYS),
+    ("sadd", KEYS),
+    ("sismember", KEYS),
+    ("zadd", MILLION),
+    ("zrange_100", MILLION),
+    ("zrank", MILLION),
+    ("xadd", KEYS),
+    ("xreadgroup", 2 * MILLION),
+    ("pfadd", MILLION),
+    ("bitcount", 1),
+    ("geosearch", MILLION),
+];
+const MILLION: u64 = 1_000_000;
 /// Each of these has five counters.
 const TAGS: u64 = 20_000;
 /// Shards, all on one processor, that have to work together.
@@ -38,6 +56,10 @@ pub enum Part {
     Transactions,
     /// Pipelines of single keys on several shards, in strict order and concurrently.
     Order,
+    /// The usual commands of every type against redis-server.
+    Types,
+    /// What collections take in memory.
+    Memory,
     /// Requests of single keys beside one per cent of MSETs, on one to eight shards.
     Mixed,
 }
@@ -82,6 +104,8 @@ impl Part {
             Part::RedisBenchmark => "redis-benchmark",
             Part::Transactions => "several keys",
             Part::Order => "order of pipelines",
+            Part::Types => "types",
+            Part::Memory => "memory",
             Part::Mixed => "single keys beside 1 % of MSETs",
         }
     }
@@ -90,6 +114,7 @@ impl Part {
     pub fn rounds(self, rounds: u32, quick: bool) -> u32 {
         match self {
             // Loading millions of keys and redis-benchmark's runs take long.
+            Part::Memory => 1,
             Part::Large | Part::RedisBenchmark if quick => 1,
             Part::Large | Part::RedisBenchmark => rounds.min(3),
             // They have so many setups that two rounds take the time of three others.
@@ -101,7 +126,9 @@ impl Part {
     pub fn setups(self) -> Vec<Setup> {
         let several = SHARDS.into_iter();
         match self {
-            Part::OneShard | Part::Large | Part::RedisBenchmark => vec![Setup::Redis, ONE_SHARD],
+            Part::OneShard | Part::Large | Part::RedisBenchmark | Part::Types | Part::Memory => {
+                vec![Setup::Redis, ONE_SHARD]
+            }
             Part::FourShards => vec![Setup::Shards(4)],
             Part::Cluster => vec![Setup::Cluster],
             Part::Transactions | Part::Mixed => {
@@ -125,6 +152,8 @@ impl Part {
                 .collect()
         };
         let mut cells: Vec<Cell> = match self {
+            Part::Memory => return Vec::new(),
+            Part::Types => return types().into_iter().map(|(cell, _)| cell).collect(),
             Part::Large => return each_test(CLIENTS, 64, KEYS_LARGE).to_vec(),
             Part::Transactions => return each_of(&TESTS_OF_TRANSACTIONS, &PIPELINES_OF_TRANSACTIONS),
             Part::Mixed => return each_of(&TESTS_OF_MIXTURES, &PIPELINES_OF_TRANSACTIONS),
@@ -198,6 +227,23 @@ pub struct Row {
     pub target: Target,
 }
 
+/// The cells of [`Part::Types`], and how many times redis-server's requests per processor second they must
+/// reach.
+fn types() -> Vec<(Cell, f64)> {
+    let mut cells = Vec::new();
+    let mut add = |test, clients, pipeline, keys, times| {
+        cells.push((Cell { test, clients, pipeline, keys }, times));
+    };
+    for (test, keys) in TESTS_OF_TYPES {
+        add(test, CLIENTS, 16, keys, 1.7);
+    }
+    // Hundred thousand elements each.
+    for test in ["zunionstore", "sinter"] {
+        add(test, 2, 1, KEYS, 1.5);
+    }
+    cells
+}
+
 /// All rows, whether or not they were measured.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -218,6 +264,9 @@ pub fn rows() -> Vec<Row> {
         add("four shards, cluster client", Setup::Cluster, CLIENTS, pipeline, KEYS, target);
     }
     add("one connection", ONE_SHARD, 1, 1, KEYS, Target::LatencyOfRedis);
+    let row =
+        |(cell, times)| Row { name: "types", setup: ONE_SHARD, cell, target: Target::TimesRedis(times) };
+    rows.extend(types().into_iter().map(row));
     rows
 }
 
@@ -238,7 +287,7 @@ mod tests {
     #[test]
     fn rows_are_measured() {
         let measured = |row: &Row| {
-            let parts = Part::DEFAULT.into_iter();
+            let parts = Part::DEFAULT.into_iter().chain([Part::Types]);
             let mut holding = parts.filter(|part| part.setups().contains(&row.setup));
             holding.any(|part| part.cells().contains(&row.cell))
         };

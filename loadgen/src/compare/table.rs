@@ -6,6 +6,7 @@ use crate::report::{TestResult, WAITED_MAX};
 
 use super::benchmark::Beside;
 use super::machine::Machine;
+use super::memory::{self, Footprint};
 use super::plan::{Cell, ONE_SHARD, Part, Row, Setup, Target, rows};
 
 /// One cell, measured once.
@@ -32,6 +33,7 @@ pub struct Report {
     seconds: f64,
     measurements: Vec<Measurement>,
     redis_benchmark: Vec<Beside>,
+    memory: Vec<Footprint>,
     /// What could not be measured, and why.
     pub notes: Vec<String>,
 }
@@ -60,7 +62,14 @@ const REQUESTS_DEFAULT: u64 = 200_000;
 
 impl Report {
     pub fn new(machine: Machine, seconds: f64) -> Report {
-        Report { machine, seconds, measurements: Vec::new(), redis_benchmark: Vec::new(), notes: Vec::new() }
+        Report {
+            machine,
+            seconds,
+            measurements: Vec::new(),
+            redis_benchmark: Vec::new(),
+            memory: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Something that could not be measured; said twice it is noted once.
@@ -72,6 +81,10 @@ impl Report {
 
     pub fn add(&mut self, measurement: Measurement) {
         self.measurements.push(measurement);
+    }
+
+    pub fn add_footprint(&mut self, footprint: Footprint) {
+        self.memory.push(footprint);
     }
 
     pub fn add_beside(&mut self, beside: Beside) {
@@ -153,6 +166,7 @@ impl Report {
         for part in Part::WITHOUT_TARGETS {
             page.push_str(&self.without_target(part));
         }
+        page.push_str(&memory::section(&self.memory));
         page.push_str(&self.measured());
         page.push_str(&self.beside());
         page
@@ -249,6 +263,9 @@ impl Report {
     }
 
     fn measured(&self) -> String {
+        if self.measurements.is_empty() {
+            return String::new();
+        }
         let mut page = String::from(
             "\n## All figures\n\n\
              | server | test | connections | pipeline | keys | ops/s | p50 us | p99 us | p99.9 us | CPU-ns \

@@ -34,6 +34,16 @@ impl<'h> Edited<'h> {
         Edited { state: State::Elements(Elements::new(bytes)), changed: false }
     }
 
+    /// A new hash that is to get `count` fields.
+    pub fn expecting(count: usize, limits: Limits) -> Edited<'h> {
+        let elements = Edited::of_elements(&[]);
+        if count <= limits.entries {
+            elements
+        } else {
+            Edited { state: State::Grown(Hash::large()), ..elements }
+        }
+    }
+
     pub fn of_hash(hash: &'h mut Hash) -> Edited<'h> {
         Edited { state: State::Stored(hash), changed: false }
     }

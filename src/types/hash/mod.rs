@@ -73,6 +73,11 @@ impl Hash {
         Hash(Body::Packed(Packed::new()))
     }
 
+    /// An empty hash that is large already.
+    fn large() -> Hash {
+        Hash(Body::Large(Box::new(Large::new())))
+    }
+
     /// A hash of the elements of a [`View::of_elements`].
     fn of_elements(bytes: &[u8]) -> Hash {
         Hash(Body::Packed(small::of_elements(bytes)))
@@ -190,11 +195,7 @@ impl Hash {
 
     /// When the first field expires; [`NEVER`] if none has a deadline.
     pub fn first_deadline(&self) -> i64 {
-        match &self.0 {
-            Body::Packed(_) => NEVER,
-            Body::Timed(timed) => timed.first_deadline(),
-            Body::Large(large) => large.first_deadline(),
-        }
+        self.view().first_deadline()
     }
 
     /// Whether there are fields and every one's deadline has come.

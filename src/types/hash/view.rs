@@ -60,6 +60,16 @@ impl<'h> View<'h> {
         }
     }
 
+    /// Bytes that the hash takes, about.
+    pub fn heap_bytes(&self) -> usize {
+        match self.0 {
+            Shape::Elements(bytes) => bytes.len(),
+            Shape::Packed(packed) => packed.heap_bytes(),
+            Shape::Timed(timed) => timed.heap_bytes(),
+            Shape::Large(large) => large.memory_bytes(),
+        }
+    }
+
     pub fn encoding(&self) -> Encoding {
         match self.0 {
             Shape::Elements(_) | Shape::Packed(_) => Encoding::Listpack,
@@ -105,13 +115,37 @@ impl<'h> View<'h> {
     /// What is there from the first call to the last is visited at least once; a small hash is visited
     /// as a whole.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, Item<'_>)) -> u64 {
+        self.scan_timed(cursor, count, |name, value, _| visit(name, value))
+    }
+
+    /// As [`View::scan`], with the fields' deadlines; [`NEVER`] for those without.
+    pub fn scan_timed(
+        &self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(Item<'h>, Item<'h>, i64),
+    ) -> u64 {
         if let Shape::Large(large) = self.0 {
             return large.scan(cursor, count, &mut |field| {
-                visit(Item::Bytes(field.name()), Item::Bytes(field.value()));
+                visit(Item::Bytes(field.name()), Item::Bytes(field.value()), field.deadline());
             });
         }
-        self.for_each(visit);
+        let mut number = 0;
+        self.for_each(|name, value| {
+            let deadline = if let Shape::Timed(timed) = self.0 { timed.deadline(number) } else { NEVER };
+            visit(name, value, deadline);
+            number += 1;
+        });
         0
+    }
+
+    /// When the first field expires; [`NEVER`] if none has a deadline.
+    pub fn first_deadline(&self) -> i64 {
+        match self.0 {
+            Shape::Elements(_) | Shape::Packed(_) => NEVER,
+            Shape::Timed(timed) => timed.first_deadline(),
+            Shape::Large(large) => large.first_deadline(),
+        }
     }
 
     /// A field, each with the same chance. `below` draws a number below its argument.

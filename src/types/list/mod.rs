@@ -166,6 +166,23 @@ impl List {
         }
     }
 
+    /// The number of blocks that the elements lie in.
+    pub fn blocks(&self) -> usize {
+        match &self.0 {
+            Form::Small(packed) => usize::from(!packed.is_empty()),
+            Form::Large(sequence) => sequence.blocks(),
+        }
+    }
+
+    /// The blocks from `number` on, in the order of their elements; none is empty.
+    pub fn blocks_from(&self, number: usize) -> impl Iterator<Item = &Packed> {
+        let (small, large) = match &self.0 {
+            Form::Small(packed) => ((number == 0 && !packed.is_empty()).then_some(packed), None),
+            Form::Large(sequence) => (None, Some(sequence.blocks_from(number))),
+        };
+        small.into_iter().chain(large.into_iter().flatten())
+    }
+
     /// The list as a sequence of blocks.
     #[inline(never)]
     fn grown(&mut self) -> &mut Sequence {

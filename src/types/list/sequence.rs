@@ -77,6 +77,18 @@ impl Sequence {
         self.blocks
     }
 
+    /// The blocks from `number` on.
+    pub(super) fn blocks_from(&self, number: usize) -> impl Iterator<Item = &Packed> {
+        let (mut section, mut within) = (0, number);
+        while section < self.sections.len() && within >= self.sections[section].blocks.len() {
+            within -= self.sections[section].blocks.len();
+            section += 1;
+        }
+        let first =
+            self.sections.get(section).into_iter().flat_map(move |found| found.blocks.range(within..));
+        first.chain(self.sections.iter().skip(section + 1).flat_map(|section| &section.blocks))
+    }
+
     /// Bytes allocated beyond the structure itself.
     #[inline]
     pub(super) fn heap_bytes(&self) -> usize {

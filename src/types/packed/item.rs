@@ -283,7 +283,7 @@ fn head(bytes: &[u8], at: usize) -> (Head, usize) {
 
 /// Where the element after the one at `at` begins.
 #[inline]
-pub(super) fn after(bytes: &[u8], at: usize) -> usize {
+pub(in crate::types) fn after(bytes: &[u8], at: usize) -> usize {
     at + head(bytes, at).1
 }
 

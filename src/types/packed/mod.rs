@@ -21,10 +21,10 @@
 mod item;
 mod marks;
 
-pub(in crate::types) use item::{Encoded, decode};
+pub(in crate::types) use item::{Encoded, after, decode};
 pub use item::{Item, Wanted};
 
-use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, after, shared_length};
+use item::{SHARED_BYTES_MAX, SHARED_BYTES_MIN, shared_length};
 use marks::Marks;
 
 /// Elements from one mark to the next.

@@ -110,6 +110,15 @@ impl SortedSet {
         SortedSet(Body::Packed(Packed::default()))
     }
 
+    /// An empty set that is to get `count` elements.
+    pub fn expecting(count: usize, limits: Limits) -> SortedSet {
+        if count <= limits.entries {
+            SortedSet::new()
+        } else {
+            SortedSet(Body::Large(Box::new(Large::new())))
+        }
+    }
+
     pub fn len(&self) -> usize {
         match &self.0 {
             Body::Packed(packed) => packed.len(),

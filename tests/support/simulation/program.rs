@@ -181,7 +181,8 @@ impl Author<'_> {
             };
         }
         match self.random.below(12) {
-            0..2 => acts.push(self.pipeline()),
+            0 => acts.push(self.pipeline()),
+            1 => acts.push(self.pipeline_of_transactions()),
             2..5 => {
                 let commands = self.commands();
                 acts.push(vec![(Kind::Exec, commands)]);
@@ -196,8 +197,8 @@ impl Author<'_> {
         }
     }
 
-    /// Commands on one key, or divided by their keys. Whole, they take effect together, but that clients who wait for elements get them
-    /// after each command; cut, they only come in their order.
+    /// Commands on one key, or divided by their keys. Whole, they take effect together, but that clients who
+    /// wait for elements get them after each command; cut, they only come in their order.
     fn pipeline(&mut self) -> Act {
         let count = 2 + self.random.below(COMMANDS_MAX);
         let commands: Vec<Command> = (0..count).map(|_| self.pipelined()).collect();
@@ -206,6 +207,21 @@ impl Author<'_> {
         } else {
             commands.into_iter().map(|command| (Kind::Together, vec![command])).collect()
         }
+    }
+
+    /// Transactions behind each other, and commands among them. Each is a whole of its own.
+    fn pipeline_of_transactions(&mut self) -> Act {
+        (0..2 + self.random.below(3))
+            .map(|_| match self.random.below(4) {
+                0 => together(self.pipelined()),
+                // Hardly ever one that cannot go with its neighbours.
+                1 if self.random.one_in(4) => (Kind::Exec, self.commands()),
+                _ => {
+                    let count = 1 + self.random.below(3);
+                    (Kind::Exec, (0..count).map(|_| self.pipelined()).collect())
+                }
+            })
+            .collect()
     }
 
     fn pipelined(&mut self) -> Command {

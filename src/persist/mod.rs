@@ -1,0 +1,3 @@
+//! Data outside of the tables: how values are written down.
+
+pub mod rdb;
