@@ -1,4 +1,4 @@
-//! Random sequences of commands on strings, lists, sets, sorted sets and keys, some of them in transactions,
+//! Random sequences of commands on strings, lists, sets, sorted sets, streams and keys, some of them in transactions,
 //! sent to redis-server and to polder: every reply is the same, errors to the letter.
 //!
 //! ```text
@@ -17,6 +17,8 @@
 //! `POLDER_SURVEY=1` the test goes on after a difference, leaves the command in question out of later
 //! sequences, and fails with the list of all.
 
+#[path = "differential/streams.rs"]
+mod streams;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -856,7 +858,10 @@ impl Generator {
         let template = if self.random.one_in(60) {
             *self.random.pick(RARE_TEMPLATES)
         } else {
-            *self.random.pick(TEMPLATES)
+            match self.random.below(TEMPLATES.len() + streams::TEMPLATES.len()) {
+                nth if nth < TEMPLATES.len() => TEMPLATES[nth],
+                nth => streams::TEMPLATES[nth - TEMPLATES.len()],
+            }
         };
         let mut words = Vec::new();
         self.expand(template, &mut words);
@@ -876,7 +881,7 @@ impl Generator {
     /// MULTI to EXEC, perhaps with a watched key that changes or does not.
     fn transaction(&mut self, commands: &mut Vec<Command>) {
         if self.random.one_in(2) {
-            let kind = *self.random.pick(&["<k>", "<k>", "<z>", "<l>", "<t>"]);
+            let kind = *self.random.pick(&["<k>", "<k>", "<z>", "<l>", "<t>", "<r>"]);
             let key = self.word(kind);
             let mut watch = vec![b"WATCH".to_vec(), key.clone()];
             if self.random.one_in(4) {
@@ -950,6 +955,7 @@ impl Generator {
                 "<zcombine2?>" => ZCOMBINE2_OPTIONS,
                 "<zcombine3?>" => ZCOMBINE3_OPTIONS,
                 "<zscan?>" => ZSCAN_OPTIONS,
+                _ if let Some(options) = streams::options(word) => options,
                 _ => {
                     let word = self.word(word);
                     words.push(word);
@@ -1040,7 +1046,10 @@ impl Generator {
             "<later-ms>" => text(self.random.pick(&["33177117420123", "33177117420500", "0", "-1", "abc"])),
             "<S>" => text(self.random.pick(TIMES)),
             "<M>" => text(self.random.pick(TIMES_MS)),
-            other => other.as_bytes().to_vec(),
+            other => match streams::word(other, &mut self.random, self.counter) {
+                Some(word) => word,
+                None => other.as_bytes().to_vec(),
+            },
         }
     }
 
@@ -1110,6 +1119,8 @@ impl Pair<'_> {
         let mut random = Random::new(sequence.batch_seed);
         for client in [&mut reference, &mut ours] {
             client.run("FLUSHALL");
+            // Blocks of streams whose size is that of both.
+            client.run("CONFIG SET stream-node-max-entries 5 stream-node-max-bytes 0");
             client.run(if sequence.version_3 { "HELLO 3" } else { "HELLO 2" });
         }
         let mut index = 0;
@@ -1247,8 +1258,12 @@ fn equal(command: &Command, expected: &Reply, got: &Reply, started: Instant) -> 
     };
     if INTENDED
         .iter()
+        .chain(streams::INTENDED)
         .any(|intended| matches(intended, &name, &full) && (intended.accept)(command, expected, got))
     {
+        return true;
+    }
+    if streams::same_pending(command, expected, got, passed_ms) {
         return true;
     }
     match (expected, got) {

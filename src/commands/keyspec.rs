@@ -56,12 +56,27 @@ pub fn first_key(command: &Command, args: &Args<'_>) -> Option<usize> {
         KeySpec { begin: Begin::Index(index), find: Find::Range { .. }, .. } => {
             Some(*index as usize).filter(|&index| index < args.len())
         }
-        _ => {
-            let mut keys = Vec::new();
-            find_keys(command, args, &mut keys);
-            keys.first().map(|key| key.index)
-        }
+        _ => match only_range(command, args) {
+            Some(positions) => positions.into_iter().next(),
+            None => {
+                let mut keys = Vec::new();
+                find_keys(command, args, &mut keys);
+                keys.first().map(|key| key.index)
+            }
+        },
     }
+}
+
+/// The positions of all keys of a command that only has one specification; an empty range where they are not
+/// where it says.
+#[inline]
+pub fn only_range(command: &Command, args: &Args<'_>) -> Option<impl Iterator<Item = usize> + use<>> {
+    let [spec] = command.keys else { return None };
+    // A step is at least 1, and no key stands before the first argument.
+    let (first, last, step) = range_of(spec, args).unwrap_or((1, 0, 1));
+    let last = last.min(args.len() as i64 - 1);
+    let end = if first <= last { last as usize + 1 } else { first as usize };
+    Some((first as usize..end).step_by(step as usize))
 }
 
 /// The positions that COMMAND GETKEYS shows, or the error that it answers; `args` is the inner command

@@ -292,6 +292,9 @@ pub struct Command {
     pub complexity: &'static str,
     /// The arguments after the name as the manual writes them: `key value [NX | XX] [GET]`.
     pub syntax: &'static str,
+    /// The position of the argument that names an element of the key's collection, which can be fetched before
+    /// the command runs; 0: there is none.
+    pub element: u8,
     /// Of a command that waits: the option without which it does not.
     pub waits_with: Option<&'static str>,
     /// Hints for clients that route commands themselves, such as `request_policy:all_shards`.
@@ -316,6 +319,7 @@ impl Command {
             summary: "",
             complexity: "",
             syntax: "",
+            element: 0,
             waits_with: None,
             tips: &[],
             deprecated: None,
@@ -351,6 +355,11 @@ impl Command {
 
     pub const fn docs(self, summary: &'static str, complexity: &'static str, syntax: &'static str) -> Self {
         Command { summary, complexity, syntax, ..self }
+    }
+
+    /// Which argument names an element of the key's collection, most of the time at least.
+    pub const fn element(self, element: u8) -> Self {
+        Command { element, ..self }
     }
 
     /// The command waits only with this option, which stands before its keys.

@@ -1,6 +1,6 @@
 //! The commands that arrived together on one connection, resolved: which record, which key, which shard.
 
-use crate::commands::keyspec::{find_keys, first_key, reads_anywhere};
+use crate::commands::keyspec::{find_keys, first_key, only_range, reads_anywhere};
 use crate::commands::{Command, CommandId, CommandTable, Run, Split};
 use crate::error::CommandError;
 use crate::keyspace::Key;
@@ -185,6 +185,11 @@ fn way_of(run: &Run, command: &Command, args: &Args<'_>, shard: &Shard) -> Way {
         }
         Run::Hops { .. } if reads_anywhere(command, args) => Way::Several,
         Run::Hops { .. } | Run::Wait { .. } => {
+            if let Some(mut positions) = only_range(command, args).map(Iterator::peekable)
+                && positions.peek().is_some()
+            {
+                return one_shard(positions, args, shard);
+            }
             let mut keys = Vec::new();
             find_keys(command, args, &mut keys);
             if keys.is_empty() && matches!(run, Run::Wait { .. }) {

@@ -20,6 +20,7 @@ use crate::shard::batch::{BatchKind, ItemHeader};
 use crate::shard::planted::Bug;
 
 use super::burst::{self, Burst, Way};
+use super::fetch::FETCHED_COMMANDS;
 use super::participant::{self, push_intents};
 use super::wait::{Kind, PartOf};
 use super::{Dispatcher, gate};
@@ -259,6 +260,10 @@ impl Dispatcher {
             }
             let call = burst.call(index);
             burst.prefetch(index, &mut self.shard, database);
+            if (index - stretch.start).is_multiple_of(FETCHED_COMMANDS) {
+                let end = stretch.end.min(index + FETCHED_COMMANDS);
+                self.fetch_elements(bytes, burst, index..end, database);
+            }
             let command = self.table.get(CommandId(call.command));
             if let Err(error) = gate::admit(command, authenticated, &self.shard) {
                 self.refuse(token, call.command, &error, out);

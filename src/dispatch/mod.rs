@@ -16,6 +16,7 @@ mod block;
 mod burst;
 mod command;
 mod exec;
+mod fetch;
 mod gate;
 mod local;
 mod monitor;

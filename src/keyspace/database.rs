@@ -354,6 +354,13 @@ impl Database {
         self.table(key).prefetch_entry(key.hash);
     }
 
+    /// The collection under a key, to fetch some of it ahead: neither an access nor a verdict on whether it is
+    /// still there.
+    #[inline]
+    pub fn peek_object(&self, key: &Key) -> Option<&Object> {
+        EntryRef::new(self.table(key).find(key.hash, key.bytes)?.entry()).object()
+    }
+
     /// Finds a key that is there and not expired; an expired one is removed on the way.
     #[inline]
     pub(super) fn locate(&mut self, key: &Key) -> Option<Place> {

@@ -89,6 +89,12 @@ impl IntegerText {
     }
 }
 
+/// The two digits of a number below 100.
+#[inline(always)]
+pub fn digit_pair(value: usize) -> [u8; 2] {
+    [DIGIT_PAIRS[value * 2], DIGIT_PAIRS[value * 2 + 1]]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@
 //! clients expect in their place.
 
 use crate::error::CommandError;
-use crate::resp::number::IntegerText;
+use crate::resp::number::{IntegerText, digit_pair};
 
 /// Writes one reply (and its nested elements) to the end of a buffer.
 pub struct Reply<'a> {
@@ -204,10 +204,13 @@ impl<'a> Reply<'a> {
 
     #[inline(always)]
     fn header(&mut self, kind: u8, value: i64) {
-        if (0..10).contains(&value) {
-            self.out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']);
-        } else {
-            self.long_header(kind, value);
+        match value {
+            0..10 => self.out.extend_from_slice(&[kind, b'0' + value as u8, b'\r', b'\n']),
+            10..100 => {
+                let [tens, ones] = digit_pair(value as usize);
+                self.out.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+            }
+            _ => self.long_header(kind, value),
         }
     }
 

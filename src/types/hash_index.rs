@@ -283,6 +283,15 @@ impl HashIndex {
         }
     }
 
+    /// Fetches what a reference with this hash refers to, which is an address. Where it is sought has been
+    /// fetched.
+    #[inline]
+    pub fn prefetch_referent(&self, hash: u64) {
+        if let Some(reference) = self.find(hash, |_| true) {
+            prefetch(std::ptr::with_exposed_provenance(reference as usize));
+        }
+    }
+
     /// Frees tables until about `budget` slots are gone, and says whether some are left. What is left is
     /// good for nothing but being freed.
     pub fn free_some(&mut self, budget: usize) -> bool {

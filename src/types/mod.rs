@@ -202,6 +202,29 @@ impl Object {
         of_collection!(self, structure => structure.free_some(budget))
     }
 
+    /// Begins to fetch into the cache where an element is sought, if that is far away; the element's hash for
+    /// [`Object::fetch_element`], some elements later.
+    #[inline]
+    pub fn fetch_slot(&self, element: &[u8]) -> Option<u64> {
+        match self {
+            Object::Set(set) => set.fetch_slot(element),
+            Object::SortedSet(set) => set.fetch_slot(element),
+            Object::Hash(hash) => hash.fetch_slot(element),
+            Object::List(_) | Object::Stream(_) => None,
+        }
+    }
+
+    /// Begins to fetch the element with this hash.
+    #[inline]
+    pub fn fetch_element(&self, hash: u64) {
+        match self {
+            Object::Set(set) => set.fetch_element(hash),
+            Object::SortedSet(set) => set.fetch_element(hash),
+            Object::Hash(hashes) => hashes.fetch_element(hash),
+            Object::List(_) | Object::Stream(_) => {}
+        }
+    }
+
     /// Whether a key that holds this is to be removed.
     pub fn removes_key(&self) -> bool {
         of_collection!(self, structure => structure.removes_key())

@@ -13,6 +13,7 @@ import servers
 import test_blocking
 import test_cluster
 import test_commands
+import test_streams
 import test_tools
 import test_transactions
 
@@ -33,7 +34,7 @@ def client(protocol, server):
 def variants():
     """Every test with its server: a label, what starts the server, the tests to run on it, and what makes
     their argument of the server."""
-    queues = (test_transactions, test_blocking)
+    queues = (test_transactions, test_blocking, test_streams)
     for protocol in (2, 3):
         make = functools.partial(client, protocol)
         yield f"redis-py, RESP{protocol}, redis-server", servers.reference, queues, make

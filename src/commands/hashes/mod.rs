@@ -39,12 +39,12 @@ const fn writer(name: &'static str, arity: i16, function: DataFunction) -> Comma
 }
 
 pub const COMMANDS: &[Command] = &[
-    writer("hset", -4, write::hset).since("2.0.0").docs(
+    writer("hset", -4, write::hset).element(2).since("2.0.0").docs(
         "Sets fields of a hash. Creates the key if it does not exist.",
         "O(N), N being the number of fields that are set.",
         "key field value [field value ...]",
     ),
-    writer("hsetnx", 4, write::hsetnx)
+    writer("hsetnx", 4, write::hsetnx).element(2)
         .since("2.0.0")
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::INSERT)])
         .docs("Sets a field of a hash unless it is there.", "O(1)", "key field value"),
@@ -56,7 +56,7 @@ pub const COMMANDS: &[Command] = &[
             "O(N), N being the number of fields that are set.",
             "key field value [field value ...]",
         ),
-    hash("hdel", -3, write::hdel)
+    hash("hdel", -3, write::hdel).element(2)
         .since("2.0.0")
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::DELETE)])
@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
             "O(N), N being the number of fields that are removed.",
             "key field [field ...]",
         ),
-    writer("hincrby", 4, write::hincrby).since("2.0.0").keys(COUNTED_KEY).docs(
+    writer("hincrby", 4, write::hincrby).element(2).since("2.0.0").keys(COUNTED_KEY).docs(
         "Adds a number to the integer value of a field, 0 if it does not exist.",
         "O(1)",
         "key field increment",
@@ -75,13 +75,13 @@ pub const COMMANDS: &[Command] = &[
         "O(1)",
         "key field increment(double)",
     ),
-    reader("hget", 3, read::hget).since("2.0.0").docs("Returns the value of a field.", "O(1)", "key field"),
+    reader("hget", 3, read::hget).element(2).since("2.0.0").docs("Returns the value of a field.", "O(1)", "key field"),
     reader("hmget", -3, read::hmget).since("2.0.0").docs(
         "Returns the values of several fields of a hash.",
         "O(N), N being the number of fields that are asked for.",
         "key field [field ...]",
     ),
-    reader("hexists", 3, read::hexists).since("2.0.0").keys(COUNT_KEY).docs(
+    reader("hexists", 3, read::hexists).element(2).since("2.0.0").keys(COUNT_KEY).docs(
         "Returns whether a hash has a field.",
         "O(1)",
         "key field",

@@ -39,7 +39,7 @@ const fn one(name: &'static str, arity: i16, function: DataFunction) -> Command 
 }
 
 pub const COMMANDS: &[Command] = &[
-    one("sadd", -3, change::sadd)
+    one("sadd", -3, change::sadd).element(2)
         .flags(GROW | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::INSERT)])
         .docs(
@@ -47,7 +47,7 @@ pub const COMMANDS: &[Command] = &[
             "O(1) for each member.",
             "key member [member ...]",
         ),
-    one("srem", -3, change::srem).flags(flag::WRITE | flag::FAST).keys(REMOVE_KEY).docs(
+    one("srem", -3, change::srem).element(2).flags(flag::WRITE | flag::FAST).keys(REMOVE_KEY).docs(
         "Removes members from a set. Deletes the key if none is left.",
         "O(1) for each member.",
         "key member [member ...]",
@@ -69,7 +69,7 @@ pub const COMMANDS: &[Command] = &[
         "O(1)",
         "key",
     ),
-    one("sismember", 3, read::sismember).flags(READ_FAST).keys(COUNT_KEY).docs(
+    one("sismember", 3, read::sismember).element(2).flags(READ_FAST).keys(COUNT_KEY).docs(
         "Tells whether a set has a member.",
         "O(1)",
         "key member",

@@ -58,7 +58,7 @@ const fn waiting(name: &'static str, arity: i16, whole: DataFunction, plan: Plan
 }
 
 pub const COMMANDS: &[Command] = &[
-    one("zadd", -4, add::zadd)
+    one("zadd", -4, add::zadd).element(3)
         .since("1.2.0")
         .flags(GROW | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::UPDATE)])
@@ -67,7 +67,7 @@ pub const COMMANDS: &[Command] = &[
             "O(log(N)) for each member, N being the number of members.",
             "key [NX | XX] [GT | LT] [CH] [INCR] score(double) member [score(double) member ...]",
         ),
-    one("zincrby", 4, add::zincrby)
+    one("zincrby", 4, add::zincrby).element(3)
         .since("1.2.0")
         .flags(GROW | flag::FAST)
         .keys(&[KeySpec::one(1, key_flag::RW | key_flag::ACCESS | key_flag::UPDATE)])
@@ -76,7 +76,7 @@ pub const COMMANDS: &[Command] = &[
             "O(log(N)), N being the number of members.",
             "key increment(double) member",
         ),
-    one("zrem", -3, add::zrem).since("1.2.0").flags(flag::WRITE | flag::FAST).keys(REMOVE_KEY).docs(
+    one("zrem", -3, add::zrem).element(2).since("1.2.0").flags(flag::WRITE | flag::FAST).keys(REMOVE_KEY).docs(
         "Removes members from a sorted set. Deletes the key if none is left.",
         "O(M*log(N)), N being the number of members and M of those that are removed.",
         "key member [member ...]",
@@ -96,7 +96,7 @@ pub const COMMANDS: &[Command] = &[
         "O(log(N)), N being the number of members.",
         "key min max",
     ),
-    one("zscore", 3, read::zscore).since("1.2.0").flags(READ_FAST).docs(
+    one("zscore", 3, read::zscore).element(2).since("1.2.0").flags(READ_FAST).docs(
         "Returns the score of a member of a sorted set.",
         "O(1)",
         "key member",
@@ -106,12 +106,12 @@ pub const COMMANDS: &[Command] = &[
         "O(N), N being the number of members that are asked for.",
         "key member [member ...]",
     ),
-    one("zrank", -3, read::zrank).since("2.0.0").flags(READ_FAST).docs(
+    one("zrank", -3, read::zrank).element(2).since("2.0.0").flags(READ_FAST).docs(
         "Returns how many members of a sorted set come before one.",
         "O(log(N)), N being the number of members.",
         "key member [WITHSCORE]",
     ),
-    one("zrevrank", -3, read::zrevrank).since("2.0.0").flags(READ_FAST).docs(
+    one("zrevrank", -3, read::zrevrank).element(2).since("2.0.0").flags(READ_FAST).docs(
         "Returns how many members of a sorted set come after one.",
         "O(log(N)), N being the number of members.",
         "key member [WITHSCORE]",

@@ -73,7 +73,7 @@ fn trim_stream(stream: &mut CollectionMut<'_, Stream>, trim: Trim) -> u64 {
     let mut cut = None;
     let removed = stream.reduce(|stream| {
         let (removed, rest) = stream.trim(trim);
-        cut = Some(rest);
+        cut = rest;
         removed as usize
     });
     if let Some(cut) = cut {

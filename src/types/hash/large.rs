@@ -68,6 +68,19 @@ impl Large {
         self.index.memory_bytes() + self.field_bytes + deadlines
     }
 
+    /// See [`Object::fetch_slot`](crate::types::Object::fetch_slot).
+    #[inline]
+    pub(super) fn fetch_slot(&self, element: &[u8]) -> u64 {
+        let hash = hash(&self.hasher, element);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    #[inline]
+    pub(super) fn fetch_element(&self, hash: u64) {
+        self.index.prefetch_referent(hash);
+    }
+
     #[inline]
     fn find_any(&self, name: &[u8]) -> Option<Field> {
         let found = self.index.find(hash(&self.hasher, name), |other| field_of(other).name() == name)?;

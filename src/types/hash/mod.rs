@@ -83,6 +83,22 @@ impl Hash {
         Hash(Body::Packed(small::of_elements(bytes)))
     }
 
+    /// See [`Object::fetch_slot`](crate::types::Object::fetch_slot).
+    #[inline]
+    pub fn fetch_slot(&self, element: &[u8]) -> Option<u64> {
+        match &self.0 {
+            Body::Large(large) => Some(large.fetch_slot(element)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn fetch_element(&self, hash: u64) {
+        if let Body::Large(large) = &self.0 {
+            large.fetch_element(hash);
+        }
+    }
+
     #[inline]
     pub fn view(&self) -> View<'_> {
         View(match &self.0 {

@@ -41,6 +41,19 @@ impl Large {
         Large { hasher: RandomState::new(), index: HashIndex::new(), member_bytes: 0 }
     }
 
+    /// See [`Object::fetch_slot`](crate::types::Object::fetch_slot).
+    #[inline]
+    pub(super) fn fetch_slot(&self, element: &[u8]) -> u64 {
+        let hash = hash(&self.hasher, element);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    #[inline]
+    pub(super) fn fetch_element(&self, hash: u64) {
+        self.index.prefetch_referent(hash);
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.index.len()

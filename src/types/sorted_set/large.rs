@@ -47,6 +47,19 @@ impl Large {
         self.index.memory_bytes() + self.tree.memory_bytes() + self.member_bytes
     }
 
+    /// See [`Object::fetch_slot`](crate::types::Object::fetch_slot).
+    #[inline]
+    pub(super) fn fetch_slot(&self, element: &[u8]) -> u64 {
+        let hash = hash(&self.hasher, element);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    #[inline]
+    pub(super) fn fetch_element(&self, hash: u64) {
+        self.index.prefetch_referent(hash);
+    }
+
     #[inline]
     pub(super) fn find(&self, member: &[u8]) -> Option<Member> {
         let found =

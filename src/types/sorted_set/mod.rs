@@ -130,6 +130,22 @@ impl SortedSet {
         self.len() == 0
     }
 
+    /// See [`Object::fetch_slot`](crate::types::Object::fetch_slot).
+    #[inline]
+    pub fn fetch_slot(&self, element: &[u8]) -> Option<u64> {
+        match &self.0 {
+            Body::Large(large) => Some(large.fetch_slot(element)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn fetch_element(&self, hash: u64) {
+        if let Body::Large(large) = &self.0 {
+            large.fetch_element(hash);
+        }
+    }
+
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match &self.0 {
             Body::Packed(packed) => packed.find(member).map(|place| place.score),

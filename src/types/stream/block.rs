@@ -79,6 +79,8 @@ pub(super) struct Block {
     bytes: Vec<u8>,
     /// Where the first entry is that is not deleted.
     start: u32,
+    /// Where the last entry is, even if it is deleted.
+    last: u32,
     /// Entries that are there, and those that are deleted.
     live: u32,
     deleted: u32,
@@ -101,7 +103,7 @@ impl Block {
         let start = bytes.len() as u32;
         bytes.push(WAY_SAME << WAY_SHIFT);
         pairs.for_each(|(_, value)| push_item(&mut bytes, value));
-        Block { first: id, before: id, bytes, start, live: 1, deleted: 0 }
+        Block { first: id, before: id, bytes, start, last: start, live: 1, deleted: 0 }
     }
 
     /// Adds an entry whose id comes after `last`, that of the block's last one; `false`: it would exceed the
@@ -114,6 +116,7 @@ impl Block {
         }
         self.reserve(HEAD_BYTES_MAX + text + 2 * pairs.len() * ITEM_HEAD_BYTES_MAX, limits);
         let same = self.has_fields(pairs.clone());
+        self.last = self.bytes.len() as u32;
         push_head(&mut self.bytes, if same { 0 } else { OTHER_FIELDS }, last, id);
         if same {
             pairs.for_each(|(_, value)| push_item(&mut self.bytes, value));
@@ -237,6 +240,15 @@ impl Block {
         Entries(self.steps())
     }
 
+    /// The last entry, whose id is `last`, unless it is deleted.
+    pub(super) fn last_entry(&self, last: Id) -> Option<Entry<'_>> {
+        let at = self.last as usize;
+        let is_deleted = self.bytes[at] & DELETED != 0;
+        let steps = Steps { bytes: &self.bytes, at, before: Id::MIN, fields: self.fields() };
+        let entry = if is_deleted { None } else { Entries(steps).next() };
+        entry.map(|entry| Entry { id: last, ..entry })
+    }
+
     /// Verifies what holds between calls.
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {
@@ -246,6 +258,7 @@ impl Block {
         assert!(entries.iter().map(|entry| entry.id).is_sorted_by(|a, b| a < b));
         assert!(self.steps().next().is_some_and(|step| !step.deleted));
         assert!(entries[0].id >= self.first);
+        assert_eq!(self.steps().last().map(|step| step.at), Some(self.last));
     }
 }
 

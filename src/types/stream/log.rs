@@ -254,7 +254,16 @@ impl Log {
 
     /// The same, the last one first.
     pub fn range_back(&self, first: Id, last: Id) -> RangeBack<'_> {
-        RangeBack { log: self, place: self.blocks.floor(last), entries: Vec::new(), first, last }
+        let mut range =
+            RangeBack { log: self, place: self.blocks.floor(last), entries: Vec::new(), first, last };
+        // The very last entry, which is asked for most of the time, is known without a look at its block.
+        if (first..=last).contains(&self.tail)
+            && let Some(entry) = self.blocks.last().and_then(|block| block.last_entry(self.tail))
+        {
+            range.entries.push(entry);
+            range.last = self.tail.previous().unwrap_or(Id::MIN);
+        }
+        range
     }
 
     /// Every block as its entries.
@@ -375,6 +384,7 @@ impl<'a> Iterator for RangeBack<'a> {
             let place = self.place.take()?;
             let block = self.log.blocks.at(place)?;
             let (first, last) = (self.first, self.last);
+            self.entries.reserve(block.len() as usize);
             let within = block.entries().skip_while(|entry| entry.id < first);
             self.entries.extend(within.take_while(|entry| entry.id <= last));
             let reaches_first = block.entries().next().is_some_and(|entry| entry.id <= first);

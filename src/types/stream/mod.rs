@@ -86,10 +86,11 @@ impl Stream {
         (&self.0.log, &mut self.0.groups)
     }
 
-    /// Removes entries from the beginning on; how many, and what was cut off to be freed.
-    pub fn trim(&mut self, trim: Trim) -> (u64, Stream) {
+    /// Removes entries from the beginning on; how many, and what was cut off to be freed, if it is something.
+    pub fn trim(&mut self, trim: Trim) -> (u64, Option<Stream>) {
         let (removed, log) = self.0.log.trim(trim);
-        (removed, Stream(Box::new(Parts { log, groups: Groups::default() })))
+        let cut = (log.block_count() > 0).then(|| Stream(Box::new(Parts { log, groups: Groups::default() })));
+        (removed, cut)
     }
 
     /// Takes a group out, to be freed with what is returned.

@@ -34,10 +34,18 @@ pub(super) struct Place {
     index: usize,
 }
 
+/// Some neighbouring items.
+#[derive(Debug)]
+struct Chunk<T> {
+    /// No item is below it, and all in the chunks before are: what is searched need not be looked up elsewhere.
+    from: Id,
+    items: VecDeque<T>,
+}
+
 /// Items in the order of their ids, none of them twice. No chunk is empty between calls.
 #[derive(Debug)]
 pub(super) struct Ordered<T> {
-    chunks: VecDeque<VecDeque<T>>,
+    chunks: VecDeque<Chunk<T>>,
     len: usize,
     /// Items that the chunks have room for.
     room: usize,
@@ -52,8 +60,9 @@ impl<T> Default for Ordered<T> {
 impl<T: Clone> Clone for Ordered<T> {
     /// A copy has no room to spare.
     fn clone(&self) -> Ordered<T> {
-        let chunks = self.chunks.clone();
-        let room = chunks.iter().map(VecDeque::capacity).sum();
+        let copy = |chunk: &Chunk<T>| Chunk { from: chunk.from, items: chunk.items.clone() };
+        let chunks: VecDeque<Chunk<T>> = self.chunks.iter().map(copy).collect();
+        let room = chunks.iter().map(|chunk| chunk.items.capacity()).sum();
         Ordered { chunks, room, len: self.len }
     }
 }
@@ -67,32 +76,32 @@ impl<T: Identified> Ordered<T> {
     /// Bytes of the deques, without what the items have allocated.
     #[inline]
     pub(super) fn heap_bytes(&self) -> usize {
-        self.room * size_of::<T>() + self.chunks.capacity() * size_of::<VecDeque<T>>()
+        self.room * size_of::<T>() + self.chunks.capacity() * size_of::<Chunk<T>>()
     }
 
     #[inline]
     pub(super) fn last(&self) -> Option<&T> {
-        self.chunks.back()?.back()
+        self.chunks.back()?.items.back()
     }
 
     #[inline]
     pub(super) fn last_mut(&mut self) -> Option<&mut T> {
-        self.chunks.back_mut()?.back_mut()
+        self.chunks.back_mut()?.items.back_mut()
     }
 
     #[inline]
     pub(super) fn first(&self) -> Option<&T> {
-        self.chunks.front()?.front()
+        self.chunks.front()?.items.front()
     }
 
     #[inline]
     pub(super) fn at(&self, place: Place) -> Option<&T> {
-        self.chunks.get(place.chunk)?.get(place.index)
+        self.chunks.get(place.chunk)?.items.get(place.index)
     }
 
     #[inline]
     pub(super) fn at_mut(&mut self, place: Place) -> Option<&mut T> {
-        self.chunks.get_mut(place.chunk)?.get_mut(place.index)
+        self.chunks.get_mut(place.chunk)?.items.get_mut(place.index)
     }
 
     #[inline]
@@ -102,15 +111,20 @@ impl<T: Identified> Ordered<T> {
 
     /// The last item, if there is one.
     pub(super) fn last_place(&self) -> Option<Place> {
-        let chunk = self.chunks.len().checked_sub(1)?;
-        Some(Place { chunk, index: self.chunks[chunk].len() - 1 })
+        self.end_of(self.chunks.len().checked_sub(1)?)
+    }
+
+    /// The last item of a chunk.
+    fn end_of(&self, chunk: usize) -> Option<Place> {
+        let index = self.chunks.get(chunk)?.items.len().checked_sub(1)?;
+        Some(Place { chunk, index })
     }
 
     /// The place behind this one, where there may be none.
     #[inline]
     pub(super) fn behind(&self, place: Place) -> Place {
         match self.chunks.get(place.chunk) {
-            Some(chunk) if place.index + 1 < chunk.len() => Place { index: place.index + 1, ..place },
+            Some(chunk) if place.index + 1 < chunk.items.len() => Place { index: place.index + 1, ..place },
             _ => Place { chunk: place.chunk + 1, index: 0 },
         }
     }
@@ -119,24 +133,28 @@ impl<T: Identified> Ordered<T> {
     pub(super) fn before(&self, place: Place) -> Option<Place> {
         match place.index.checked_sub(1) {
             Some(index) => Some(Place { index, ..place }),
-            None => {
-                let chunk = place.chunk.checked_sub(1)?;
-                Some(Place { chunk, index: self.chunks[chunk].len() - 1 })
-            }
+            None => self.end_of(place.chunk.checked_sub(1)?),
         }
+    }
+
+    /// The chunk in which an item with this id would be, unless it came before all others.
+    #[inline]
+    fn chunk_of(&self, id: Id) -> Option<usize> {
+        let last = self.chunks.len().checked_sub(1)?;
+        if self.chunks[last].from <= id {
+            return Some(last);
+        }
+        self.chunks.partition_point(|chunk| chunk.from <= id).checked_sub(1)
     }
 
     /// The last item whose id is this one or below it.
     #[inline]
     pub(super) fn floor(&self, id: Id) -> Option<Place> {
-        let begins = |chunk: &VecDeque<T>| chunk.front().is_some_and(|first| first.id() <= id);
-        let last = self.chunks.len().checked_sub(1)?;
-        let chunk = match begins(&self.chunks[last]) {
-            true => last,
-            false => self.chunks.partition_point(begins).checked_sub(1)?,
-        };
-        let index = self.chunks[chunk].partition_point(|item| item.id() <= id) - 1;
-        Some(Place { chunk, index })
+        let chunk = self.chunk_of(id)?;
+        match self.chunks[chunk].items.partition_point(|item| item.id() <= id).checked_sub(1) {
+            Some(index) => Some(Place { chunk, index }),
+            None => self.end_of(chunk.checked_sub(1)?),
+        }
     }
 
     /// Where the first item is whose id is this one or above it; there may be none.
@@ -151,7 +169,9 @@ impl<T: Identified> Ordered<T> {
 
     #[inline]
     fn place_of(&self, id: Id) -> Option<Place> {
-        self.floor(id).filter(|&place| self.at(place).is_some_and(|item| item.id() == id))
+        let chunk = self.chunk_of(id)?;
+        let index = self.chunks[chunk].items.binary_search_by_key(&id, T::id).ok()?;
+        Some(Place { chunk, index })
     }
 
     #[inline]
@@ -164,31 +184,33 @@ impl<T: Identified> Ordered<T> {
         self.at_mut(self.place_of(id)?)
     }
 
-    /// Lets `change` work on the deque of a chunk, and counts its items and its room.
+    /// Lets `change` work on the items of a chunk, and counts them and their room.
     #[inline]
     fn edit<R>(&mut self, chunk: usize, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
-        let chunk = &mut self.chunks[chunk];
-        let (len, room) = (chunk.len(), chunk.capacity());
-        let result = change(chunk);
-        self.len = self.len + chunk.len() - len;
-        self.room = self.room + chunk.capacity() - room;
+        let items = &mut self.chunks[chunk].items;
+        let (len, room) = (items.len(), items.capacity());
+        let result = change(items);
+        self.len = self.len + items.len() - len;
+        self.room = self.room + items.capacity() - room;
         result
     }
 
-    fn insert_chunk(&mut self, at: usize, chunk: VecDeque<T>) {
-        self.len += chunk.len();
-        self.room += chunk.capacity();
-        self.chunks.insert(at, chunk);
+    fn insert_chunk(&mut self, at: usize, items: VecDeque<T>) {
+        let Some(first) = items.front() else { return };
+        let from = first.id();
+        self.len += items.len();
+        self.room += items.capacity();
+        self.chunks.insert(at, Chunk { from, items });
     }
 
     fn remove_chunk(&mut self, at: usize) -> VecDeque<T> {
-        let chunk = self.chunks.remove(at).unwrap_or_default();
-        self.len -= chunk.len();
-        self.room -= chunk.capacity();
+        let items = self.chunks.remove(at).map(|chunk| chunk.items).unwrap_or_default();
+        self.len -= items.len();
+        self.room -= items.capacity();
         if self.chunks.capacity() > CHUNK_ITEMS_MAX && self.chunks.len() < self.chunks.capacity() / 4 {
             self.chunks.shrink_to(self.chunks.capacity() / 2);
         }
-        chunk
+        items
     }
 
     /// Adds an item; `false`: there is one with its id.
@@ -206,37 +228,36 @@ impl<T: Identified> Ordered<T> {
     #[inline]
     fn push(&mut self, item: T) {
         match self.chunks.back() {
-            Some(chunk) if chunk.len() < CHUNK_ITEMS_MAX => {
+            Some(chunk) if chunk.items.len() < CHUNK_ITEMS_MAX => {
                 let last = self.chunks.len() - 1;
-                self.edit(last, |chunk| chunk.push_back(item));
+                self.edit(last, |items| items.push_back(item));
             }
             _ => {
                 // Where one chunk has become full, the next one will.
                 let room = if self.chunks.is_empty() { 1 } else { CHUNK_ITEMS_MAX };
-                let mut chunk = VecDeque::with_capacity(room);
-                chunk.push_back(item);
-                self.insert_chunk(self.chunks.len(), chunk);
+                let mut items = VecDeque::with_capacity(room);
+                items.push_back(item);
+                self.insert_chunk(self.chunks.len(), items);
             }
         }
     }
 
     fn insert_inside(&mut self, id: Id, item: T) -> bool {
-        let Place { chunk, index } = match self.floor(id) {
-            Some(place) if self.at(place).is_some_and(|item| item.id() == id) => return false,
-            Some(place) => Place { index: place.index + 1, ..place },
-            None => self.first_place(),
-        };
-        if self.chunks[chunk].len() < CHUNK_ITEMS_MAX {
-            self.edit(chunk, |chunk| chunk.insert(index, item));
+        let chunk = self.chunk_of(id).unwrap_or(0);
+        let Err(index) = self.chunks[chunk].items.binary_search_by_key(&id, T::id) else { return false };
+        // Only of the first chunk, which also takes what is below it.
+        self.chunks[chunk].from = self.chunks[chunk].from.min(id);
+        if self.chunks[chunk].items.len() < CHUNK_ITEMS_MAX {
+            self.edit(chunk, |items| items.insert(index, item));
             return true;
         }
         const HALF: usize = CHUNK_ITEMS_MAX / 2;
-        let behind = self.edit(chunk, |chunk| chunk.split_off(HALF));
+        let behind = self.edit(chunk, |items| items.split_off(HALF));
         self.insert_chunk(chunk + 1, behind);
         if index <= HALF {
-            self.edit(chunk, |chunk| chunk.insert(index, item));
+            self.edit(chunk, |items| items.insert(index, item));
         } else {
-            self.edit(chunk + 1, |chunk| chunk.insert(index - HALF, item));
+            self.edit(chunk + 1, |items| items.insert(index - HALF, item));
         }
         true
     }
@@ -248,9 +269,10 @@ impl<T: Identified> Ordered<T> {
         self.remove_at(place)
     }
 
+    #[inline]
     pub(super) fn remove_at(&mut self, place: Place) -> Option<T> {
-        let item = self.edit(place.chunk, |chunk| chunk.remove(place.index))?;
-        if self.chunks[place.chunk].len() < CHUNK_ITEMS_MAX / 2 {
+        let item = self.edit(place.chunk, |items| items.remove(place.index))?;
+        if self.chunks[place.chunk].items.len() < CHUNK_ITEMS_MAX / 2 {
             self.settle(place.chunk);
         }
         Some(item)
@@ -258,15 +280,15 @@ impl<T: Identified> Ordered<T> {
 
     /// A chunk has become small: it goes, or joins a neighbour if both are.
     fn settle(&mut self, at: usize) {
-        if self.chunks[at].is_empty() {
+        if self.chunks[at].items.is_empty() {
             self.remove_chunk(at);
             return;
         }
         for first in [Some(at), at.checked_sub(1)].into_iter().flatten() {
             let Some(second) = self.chunks.get(first + 1) else { continue };
-            if self.chunks[first].len() + second.len() <= CHUNK_ITEMS_MAX / 2 {
+            if self.chunks[first].items.len() + second.items.len() <= CHUNK_ITEMS_MAX / 2 {
                 let mut second = self.remove_chunk(first + 1);
-                self.edit(first, |chunk| chunk.append(&mut second));
+                self.edit(first, |items| items.append(&mut second));
                 return;
             }
         }
@@ -276,12 +298,12 @@ impl<T: Identified> Ordered<T> {
     pub(super) fn cut_before(&mut self, place: Place) -> Ordered<T> {
         let mut cut = Ordered::default();
         for _ in 0..place.chunk {
-            let chunk = self.remove_chunk(0);
-            cut.insert_chunk(cut.chunks.len(), chunk);
+            let items = self.remove_chunk(0);
+            cut.insert_chunk(cut.chunks.len(), items);
         }
         if place.index > 0 && !self.chunks.is_empty() {
-            let chunk: VecDeque<T> = self.edit(0, |chunk| chunk.drain(..place.index).collect());
-            cut.insert_chunk(cut.chunks.len(), chunk);
+            let items: VecDeque<T> = self.edit(0, |items| items.drain(..place.index).collect());
+            cut.insert_chunk(cut.chunks.len(), items);
             self.settle(0);
         }
         cut
@@ -291,9 +313,9 @@ impl<T: Identified> Ordered<T> {
     pub(super) fn free_some(&mut self, budget: usize, mut last_look: impl FnMut(&T)) -> usize {
         let mut freed = 0;
         while freed < budget && !self.chunks.is_empty() {
-            let chunk = self.remove_chunk(self.chunks.len() - 1);
-            chunk.iter().for_each(&mut last_look);
-            freed += chunk.len();
+            let items = self.remove_chunk(self.chunks.len() - 1);
+            items.iter().for_each(&mut last_look);
+            freed += items.len();
         }
         freed
     }
@@ -301,9 +323,10 @@ impl<T: Identified> Ordered<T> {
     /// The items from a place on.
     #[inline]
     pub(super) fn iter_from(&self, place: Place) -> impl Iterator<Item = &T> {
-        let first = self.chunks.get(place.chunk).map(|chunk| chunk.range(place.index.min(chunk.len())..));
+        let first = self.chunks.get(place.chunk);
+        let first = first.map(|chunk| chunk.items.range(place.index.min(chunk.items.len())..));
         let rest = self.chunks.iter().skip(place.chunk + 1);
-        first.into_iter().flatten().chain(rest.flatten())
+        first.into_iter().flatten().chain(rest.flat_map(|chunk| &chunk.items))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -314,9 +337,14 @@ impl<T: Identified> Ordered<T> {
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {
         assert!(self.iter().map(T::id).is_sorted_by(|a, b| a < b));
-        assert!(self.chunks.iter().all(|chunk| (1..=CHUNK_ITEMS_MAX).contains(&chunk.len())));
-        assert_eq!(self.len, self.chunks.iter().map(VecDeque::len).sum());
-        assert_eq!(self.room, self.chunks.iter().map(VecDeque::capacity).sum());
+        for (nth, chunk) in self.chunks.iter().enumerate() {
+            assert!((1..=CHUNK_ITEMS_MAX).contains(&chunk.items.len()));
+            assert!(chunk.from <= chunk.items[0].id());
+            let before = nth.checked_sub(1).and_then(|before| self.chunks[before].items.back());
+            assert!(before.is_none_or(|before| before.id() < chunk.from));
+        }
+        assert_eq!(self.len, self.chunks.iter().map(|chunk| chunk.items.len()).sum());
+        assert_eq!(self.room, self.chunks.iter().map(|chunk| chunk.items.capacity()).sum());
     }
 }
 
