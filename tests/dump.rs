@@ -58,8 +58,7 @@ fn score(random: &mut Random) -> String {
     match random.below(4) {
         0 => random.below(20).to_string(),
         1 => format!("{}", f64::from(random.next() as i32) / 64.0),
-        // -0 loses its sign on its way through a listpack, and only there.
-        2 => (*random.pick(&["inf", "-inf", "1e300", "4503599627370497.5"])).to_owned(),
+        2 => (*random.pick(&["inf", "-inf", "-0", "1e300", "4503599627370497.5"])).to_owned(),
         _ => format!("{:e}", f64::from(random.next() as i32) * 1e-12),
     }
 }

@@ -3,7 +3,7 @@
 use super::strings::string_of;
 use super::{Command, Data, DataFunction, Group, KeySpec, Run, Target, category, flag, key_flag};
 use crate::error::CommandError;
-use crate::keyspace::{Expiry, StringRef, StringValue};
+use crate::keyspace::{EventClasses, Expiry, StringRef, StringValue};
 use crate::resp::number;
 use crate::types::long_double::LongDouble;
 
@@ -75,6 +75,7 @@ fn add(data: &mut Data<'_>, increment: i64) -> Result<(), CommandError> {
     if let Some(mut string) = database.string_mut(&key) {
         let sum = integer_of(string.get())?.checked_add(increment).ok_or(CommandError::Overflow)?;
         string.set_int(sum);
+        string.notify("incrby");
         reply.integer(sum);
         return Ok(());
     }
@@ -83,6 +84,7 @@ fn add(data: &mut Data<'_>, increment: i64) -> Result<(), CommandError> {
         string_of(&entry)?;
     }
     database.set_string(&key, StringValue::Int(increment), Expiry::Clear);
+    database.notify(EventClasses::STRING, "incrby", &key);
     reply.integer(increment);
     Ok(())
 }
@@ -107,6 +109,7 @@ fn incrbyfloat(data: &mut Data<'_>) -> Result<(), CommandError> {
     }
     let text = sum.to_text();
     database.set_string(&key, StringValue::Text(&text), Expiry::Keep);
+    database.notify(EventClasses::STRING, "incrbyfloat", &key);
     reply.bulk(&text);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{Command, Data, KeySpec, Run, Target, category, flag, key_flag};
 use crate::error::CommandError;
+use crate::keyspace::EventClasses;
 use crate::persist::rdb;
 use crate::resp::Args;
 
@@ -112,6 +113,7 @@ fn restore(data: &mut Data<'_>) -> Result<(), CommandError> {
     } else {
         moved.set_expiry(deadline);
         database.insert(&key, moved);
+        database.notify(EventClasses::GENERIC, "restore", &key);
         match (options.idle_seconds, options.frequency) {
             (Some(seconds), _) if !counts => database.set_idle_seconds(&key, seconds),
             (_, Some(frequency)) if counts => database.set_frequency(&key, frequency),

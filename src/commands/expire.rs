@@ -2,6 +2,7 @@
 
 use super::{Command, Data, DataFunction, KeySpec, Run, Target, category, flag, key_flag};
 use crate::error::CommandError;
+use crate::keyspace::EventClasses;
 use crate::resp::Args;
 
 const READ_FAST: u32 = flag::READONLY | flag::FAST;
@@ -132,6 +133,7 @@ fn set_expiry(data: &mut Data<'_>, scale: i64, base: i64, name: &'static str) ->
             if deadline <= now {
                 database.remove(&key)
             } else {
+                database.notify(EventClasses::GENERIC, "expire", &key);
                 database.set_expiry(&key, deadline)
             }
         }
@@ -162,6 +164,9 @@ fn pexpireat(data: &mut Data<'_>) -> Result<(), CommandError> {
 fn persist(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.first();
     let changed = target.database.persist(&target.key);
+    if changed {
+        target.database.notify(EventClasses::GENERIC, "persist", &target.key);
+    }
     target.reply.integer(changed as i64);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Command, Data, DataFunction, KeySpec, Merge, Run, Split, category, flag, hashed_key, key_flag};
 use crate::error::CommandError;
-use crate::keyspace::StringRef;
+use crate::keyspace::{EventClasses, StringRef};
 use crate::resp::Args;
 use crate::transaction::Plan;
 
@@ -237,6 +237,10 @@ fn rename(data: &mut Data<'_>) -> Result<(), CommandError> {
         let moved = source.database.take(&source.key).ok_or(CommandError::NoSuchKey)?;
         let destination = data.target(2);
         destination.database.insert(&destination.key, moved);
+        let source = data.first();
+        source.database.notify(EventClasses::GENERIC, "rename_from", &source.key);
+        let destination = data.target(2);
+        destination.database.notify(EventClasses::GENERIC, "rename_to", &destination.key);
     }
     data.reply.ok();
     Ok(())
@@ -275,6 +279,7 @@ fn destination_exists(data: &mut Data<'_>) -> Result<(), CommandError> {
 fn take_source(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.target(1);
     let moved = target.database.take(&target.key).ok_or(CommandError::NoSuchKey)?;
+    target.database.notify(EventClasses::GENERIC, "rename_from", &target.key);
     data.moved = Some(moved);
     data.reply.integer(1);
     Ok(())
@@ -285,6 +290,7 @@ fn insert_destination(data: &mut Data<'_>) -> Result<(), CommandError> {
     if let Some(moved) = data.moved.take() {
         let target = data.target(2);
         target.database.insert(&target.key, moved);
+        target.database.notify(EventClasses::GENERIC, "rename_to", &target.key);
     }
     data.reply.integer(1);
     Ok(())
@@ -398,6 +404,7 @@ fn copy_destination(data: &mut Data<'_>) -> Result<(), CommandError> {
     let copied = match moved {
         Some(moved) if free => {
             database.insert(&key, moved);
+            database.notify(EventClasses::GENERIC, "copy_to", &key);
             true
         }
         _ => false,
@@ -433,13 +440,15 @@ fn move_key(data: &mut Data<'_>) -> Result<(), CommandError> {
     reply.integer(moved.is_some() as i64);
     if let Some(moved) = moved {
         keyspace.database(to).insert(&key, moved);
+        keyspace.database(*database).notify(EventClasses::GENERIC, "move_from", &key);
+        keyspace.database(to).notify(EventClasses::GENERIC, "move_to", &key);
     }
     Ok(())
 }
 
 fn object_encoding(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.target(2);
-    match target.database.find_untouched(&target.key) {
+    match target.database.find_untold(&target.key) {
         Some(entry) => target.reply.bulk(entry.encoding().name().as_bytes()),
         None => target.reply.null(),
     }
@@ -452,7 +461,7 @@ const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 fn object_refcount(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.target(2);
-    match target.database.find_untouched(&target.key).map(|entry| entry.string()) {
+    match target.database.find_untold(&target.key).map(|entry| entry.string()) {
         Some(Some(StringRef::Int(number))) if SHARED_INTEGERS.contains(&number) => {
             target.reply.integer(SHARED_REFERENCES);
         }

@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use super::lists::{list, pop_one, pop_some};
+use super::lists::{list, pop_event, pop_one, pop_some, push_event};
 use super::{Command, Data, DataFunction, KeySpec, Run, Target, flag, key_flag};
 use crate::error::CommandError;
 use crate::keyspace::Kind;
@@ -86,16 +86,22 @@ pub(super) fn move_element(data: &mut Data<'_>, from: End, to: End) -> Result<bo
         let list = source.change();
         list.pop(from, limit);
         list.push(to, &element, limit);
+        source.notify(push_event(to));
+        source.notify(pop_event(from));
         reply.bulk(&element);
         return Ok(true);
     }
     drop(source);
     // The destination comes first: it may be of another type.
     let Target { database, key, .. } = data.target(2);
-    database.edit_or_create(&key, List::new)?.change().push(to, &element, limit);
+    let mut destination = database.edit_or_create(&key, List::new)?;
+    destination.change().push(to, &element, limit);
+    destination.notify(push_event(to));
+    drop(destination);
     let Target { database, key, reply, .. } = data.first();
     if let Some(mut source) = database.edit::<List>(&key)? {
         source.change().pop(from, limit);
+        source.notify(pop_event(from));
     }
     reply.bulk(&element);
     Ok(true)
@@ -148,7 +154,9 @@ fn push_destination(data: &mut Data<'_>, to: End) -> Result<(), CommandError> {
     let limit = data.keyspace.limits.list;
     let Target { database, key, args, reply } = data.target(2);
     let element = args.get(args.len() - 1);
-    database.edit_or_create(&key, List::new)?.change().push(to, element, limit);
+    let mut list = database.edit_or_create(&key, List::new)?;
+    list.change().push(to, element, limit);
+    list.notify(push_event(to));
     reply.bulk(element);
     Ok(())
 }

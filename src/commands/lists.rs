@@ -121,6 +121,7 @@ fn push(data: &mut Data<'_>, end: End) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
     let mut list = database.edit_or_create(&key, List::new)?;
     reply.integer(push_all(&mut list, end, args, limit));
+    list.notify(push_event(end));
     Ok(())
 }
 
@@ -137,7 +138,10 @@ fn push_if_present(data: &mut Data<'_>, end: End) -> Result<(), CommandError> {
     let limit = data.keyspace.limits.list;
     let Target { database, key, args, reply } = data.first();
     let length = match database.edit::<List>(&key)? {
-        Some(mut list) => push_all(&mut list, end, args, limit),
+        Some(mut list) => {
+            list.notify(push_event(end));
+            push_all(&mut list, end, args, limit)
+        }
         None => 0,
     };
     reply.integer(length);
@@ -152,12 +156,23 @@ fn rpushx(data: &mut Data<'_>) -> Result<(), CommandError> {
     push_if_present(data, End::Back)
 }
 
+/// The event of a pop.
+pub(super) fn pop_event(end: End) -> &'static str {
+    if end == End::Front { "lpop" } else { "rpop" }
+}
+
+/// The event of a push.
+pub(super) fn push_event(end: End) -> &'static str {
+    if end == End::Front { "lpush" } else { "rpush" }
+}
+
 /// Removes the element at an end, having answered it.
 pub(super) fn pop_one(list: &mut CollectionMut<'_, List>, end: End, limit: Limit, reply: &mut Reply<'_>) {
     if let Some(item) = list.peek(end) {
         write_item(item, reply);
     }
     list.change().pop(end, limit);
+    list.notify(pop_event(end));
 }
 
 /// Removes up to `count` elements at an end, having answered them in an array.
@@ -176,6 +191,7 @@ pub(super) fn pop_some(
     }
     if count > 0 {
         let popped = list.change().cut(end, count, limit);
+        list.notify(pop_event(end));
         list.bury(popped);
     }
 }
@@ -241,6 +257,7 @@ fn lset(data: &mut Data<'_>) -> Result<(), CommandError> {
     let index = index_of(args.integer(2)?, list.len()).filter(|&index| index < list.len());
     let index = index.ok_or(CommandError::IndexOutOfRange)?;
     list.change().set(index, args.get(3), limit);
+    list.notify("lset");
     reply.ok();
     Ok(())
 }
@@ -266,6 +283,7 @@ fn linsert(data: &mut Data<'_>) -> Result<(), CommandError> {
         return Ok(());
     };
     list.change().insert(index + usize::from(after), args.get(4), limit);
+    list.notify("linsert");
     reply.integer(list.len() as i64);
     Ok(())
 }
@@ -300,7 +318,11 @@ fn lrem(data: &mut Data<'_>) -> Result<(), CommandError> {
             let end = if count < 0 { End::Back } else { End::Front };
             let count_max = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
             let wanted = Wanted::new(args.get(3));
-            list.change_some(|list| list.remove(end, count_max, &wanted, limit))
+            let removed = list.change_some(|list| list.remove(end, count_max, &wanted, limit));
+            if removed > 0 {
+                list.notify("lrem");
+            }
+            removed
         }
         None => 0,
     };
@@ -321,6 +343,7 @@ fn ltrim(data: &mut Data<'_>) -> Result<(), CommandError> {
             let cut = list.change().cut(end, count, limit);
             list.bury(cut);
         }
+        list.notify("ltrim");
     }
     reply.ok();
     Ok(())

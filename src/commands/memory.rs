@@ -58,7 +58,7 @@ fn usage(data: &mut Data<'_>) -> Result<(), CommandError> {
         option += 2;
     }
     let target = data.target(2);
-    match target.database.find_untouched(&target.key) {
+    match target.database.find_untold(&target.key) {
         Some(entry) => target.reply.integer(entry.memory_bytes() as i64),
         None => target.reply.null(),
     }

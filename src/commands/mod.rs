@@ -19,6 +19,8 @@ pub mod databases;
 pub mod debug;
 pub mod docs;
 pub mod dump;
+#[cfg(test)]
+mod event_tests;
 pub mod expire;
 pub mod geo;
 pub mod hashes;

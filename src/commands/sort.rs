@@ -26,7 +26,7 @@ use std::ops::Range;
 use super::sets::flat::Flat;
 use super::{Begin, Command, Data, Find, KeySpec, Run, category, flag, key_flag};
 use crate::error::CommandError;
-use crate::keyspace::{Database, Expiry, Key, Keyspace};
+use crate::keyspace::{Database, Key, Keyspace};
 use crate::resp::{Args, Reply};
 use crate::transaction::{Plan, Work};
 use crate::types::packed::{End, Item};
@@ -444,7 +444,7 @@ fn store(data: &mut Data<'_>, position: usize, texts: &Flat) {
     texts.iter().for_each(|text| list.push(End::Back, text, limit));
     let count = list.len();
     let target = data.target(position);
-    target.database.set_collection(&target.key, list, Expiry::Clear);
+    target.database.set_collection(&target.key, list, "sortstore");
     target.reply.integer(count as i64);
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Command, Data, Group, KeySpec, Merge, Run, Split, Target, category, flag, key_flag};
 use crate::error::CommandError;
-use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, StringRef, StringValue};
+use crate::keyspace::{EntryRef, EventClasses, Expiry, Key, Keyspace, StringRef, StringValue};
 use crate::resp::number::IntegerText;
 use crate::resp::{Args, Reply};
 use crate::transaction::{Plan, Work};
@@ -168,9 +168,10 @@ fn write_value(entry: Option<EntryRef<'_>>, reply: &mut Reply<'_>) -> Result<(),
     Ok(())
 }
 
-/// Stores argument `value` under argument 1, adopting its buffer if it has one of its own.
+/// Stores argument `value` under argument 1, adopting its buffer if it has one of its own, and tells it as
+/// `event`.
 #[inline]
-fn store(data: &mut Data<'_>, value: usize, expiry: Expiry) {
+fn store(data: &mut Data<'_>, value: usize, expiry: Expiry, event: &'static str) {
     let owned = data.args.is_owned(value).then(|| data.args.take(value));
     let target = data.first();
     let value = match owned {
@@ -178,6 +179,10 @@ fn store(data: &mut Data<'_>, value: usize, expiry: Expiry) {
         Some(bytes) => StringValue::Owned(bytes),
     };
     target.database.set_string(&target.key, value, expiry);
+    target.database.notify(EventClasses::STRING, event, &target.key);
+    if let Expiry::At(_) = expiry {
+        target.database.notify(EventClasses::GENERIC, "expire", &target.key);
+    }
 }
 
 fn get(data: &mut Data<'_>) -> Result<(), CommandError> {
@@ -321,7 +326,7 @@ fn set(data: &mut Data<'_>) -> Result<(), CommandError> {
             return Ok(());
         }
     }
-    store(data, 2, expiry);
+    store(data, 2, expiry, "set");
     if !options.get {
         data.reply.ok();
     }
@@ -332,7 +337,7 @@ fn setnx(data: &mut Data<'_>) -> Result<(), CommandError> {
     let target = data.first();
     let missing = target.database.find_write(&target.key).is_none();
     if missing {
-        store(data, 2, Expiry::Clear);
+        store(data, 2, Expiry::Clear, "set");
     }
     data.reply.integer(missing as i64);
     Ok(())
@@ -340,7 +345,7 @@ fn setnx(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 fn set_with_lifetime(data: &mut Data<'_>, unit: Unit, command: &'static str) -> Result<(), CommandError> {
     let deadline = unit.deadline(data.args.integer(2)?, data.keyspace.now(), command)?;
-    store(data, 3, Expiry::At(deadline));
+    store(data, 3, Expiry::At(deadline), "set");
     data.reply.ok();
     Ok(())
 }
@@ -355,7 +360,7 @@ fn psetex(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 fn getset(data: &mut Data<'_>) -> Result<(), CommandError> {
     get(data)?;
-    store(data, 2, Expiry::Clear);
+    store(data, 2, Expiry::Clear, "set");
     Ok(())
 }
 
@@ -379,13 +384,17 @@ fn getex(data: &mut Data<'_>) -> Result<(), CommandError> {
     write_string(value, target.reply);
     match (options.lifetime, deadline) {
         (Lifetime::Persist, _) => {
-            target.database.persist(&target.key);
+            let had_deadline = target.database.persist(&target.key);
+            if had_deadline {
+                target.database.notify(EventClasses::GENERIC, "persist", &target.key);
+            }
         }
         (_, Some(deadline)) if deadline <= now => {
             target.database.remove(&target.key);
         }
         (_, Some(deadline)) => {
             target.database.set_expiry(&target.key, deadline);
+            target.database.notify(EventClasses::GENERIC, "expire", &target.key);
         }
         _ => {}
     }
@@ -443,6 +452,7 @@ fn setrange(data: &mut Data<'_>) -> Result<(), CommandError> {
     }
     let mut string = database.string_of_length(&key, end)?;
     string.as_mut_slice()[offset as usize..end].copy_from_slice(value);
+    string.notify("setrange");
     reply.integer(string.len() as i64);
     Ok(())
 }
@@ -456,13 +466,14 @@ fn append(data: &mut Data<'_>) -> Result<(), CommandError> {
             return Err(CommandError::StringTooLong);
         }
         reply.integer(string.append(tail) as i64);
+        string.notify("append");
         return Ok(());
     }
     if database.peek(&key).is_some() {
         return Err(CommandError::WrongType);
     }
     reply.integer(tail.len() as i64);
-    store(data, 2, Expiry::Clear);
+    store(data, 2, Expiry::Clear, "append");
     Ok(())
 }
 
@@ -528,7 +539,9 @@ fn set_pairs(keyspace: &mut Keyspace, database: usize, args: &mut Args<'_>) {
                 None => StringValue::Bytes(args.get(index + 1)),
                 Some(bytes) => StringValue::Owned(bytes),
             };
-            keyspace.database(database).set_string(&key, value, Expiry::Clear);
+            let database = keyspace.database(database);
+            database.set_string(&key, value, Expiry::Clear);
+            database.notify(EventClasses::STRING, "set", &key);
         }
     }
 }

@@ -121,7 +121,9 @@ impl Harness {
             Run::OneShard(function) => {
                 self.step(owners.first().copied().unwrap_or(0), function, arguments, None, out).map(drop)
             }
-            Run::Hops { whole, .. } if self.keyspaces.len() == 1 || owners.len() == 1 && !anywhere => {
+            Run::Hops { whole, .. } | Run::Wait { whole, .. }
+                if self.keyspaces.len() == 1 || owners.len() == 1 && !anywhere =>
+            {
                 self.step(owners.first().copied().unwrap_or(0), whole, arguments, None, out).map(drop)
             }
             Run::Hops { steps, plan, .. } | Run::Wait { steps, plan, .. } => {

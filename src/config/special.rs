@@ -154,6 +154,11 @@ impl EventClasses {
         self.0 & other.0 == other.0
     }
 
+    /// The classes of both.
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

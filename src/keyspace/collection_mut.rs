@@ -7,7 +7,9 @@ use std::ops::Deref;
 use super::Expiry;
 use super::database::{BURY_PARTS_MIN, Beside, Change, Database, Grave, Key};
 use super::entry::Payload;
+use super::events::class_of;
 use super::table::Place;
+use crate::config::EventClasses;
 use crate::error::CommandError;
 use crate::types::{Collection, Kind};
 
@@ -49,13 +51,14 @@ impl Database {
         CollectionMut::new(self, key, place)
     }
 
-    /// Sets a key to a collection, whatever it was before; a collection without elements removes the key.
-    /// For commands that store a result.
-    pub fn set_collection<T: Collection>(&mut self, key: &Key, collection: T, expiry: Expiry) {
+    /// Sets a key to a collection, whatever it was before, which is told under this name; a collection without
+    /// elements removes the key. For commands that store a result.
+    pub fn set_collection<T: Collection>(&mut self, key: &Key, collection: T, name: &'static str) {
         if collection.removes_key() {
             self.remove(key);
         } else {
-            self.set_payload(key, Payload::Object(Box::new(collection.into_object())), expiry);
+            self.set_payload(key, Payload::Object(Box::new(collection.into_object())), Expiry::Clear);
+            self.notify(class_of(T::KIND), name, key);
         }
     }
 }
@@ -104,6 +107,13 @@ impl<'a, T: Collection> CollectionMut<'a, T> {
             self.changed = Some(Change::Written);
         }
         changes
+    }
+
+    /// Tells an event of the collection's type.
+    #[inline]
+    pub fn notify(&mut self, name: &'static str) {
+        let key = Key { bytes: self.place.entry().key(), hash: self.hash, slot: self.slot };
+        self.database.notify(class_of(T::KIND), name, &key);
     }
 
     /// The same for changes that leave nothing there to be had that was not before: whoever waits for the key
@@ -161,6 +171,9 @@ impl<T: Collection> Drop for CollectionMut<'_, T> {
         self.database.entry_bytes = self.database.entry_bytes + bytes - self.bytes_before;
         if let Some(change) = self.changed {
             let key = Key { bytes: entry.key(), hash: self.hash, slot: self.slot };
+            if gone {
+                self.database.notify(EventClasses::GENERIC, "del", &key);
+            }
             self.database.changed(&key, if gone { Change::Removed } else { change });
         }
         if gone {

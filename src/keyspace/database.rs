@@ -12,6 +12,7 @@ use ahash::RandomState;
 use super::entry::{
     Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, Payload, StringRef, StringValue, parse_integer,
 };
+use super::events::Events;
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::field_expiry::FIELDS_PER_STEP;
@@ -19,6 +20,7 @@ use super::observers::Observers;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::value::Value;
 use super::{Expiry, Stats};
+use crate::config::EventClasses;
 use crate::types::hash::{Edited, Outcome, View};
 use crate::types::{Collection, Kind, Object};
 
@@ -52,6 +54,8 @@ pub(super) struct Context {
     pub(super) clock_created: u32,
     pub(super) no_touch: bool,
     pub(super) active_expiry: bool,
+    /// The classes of events that somebody wants to hear of.
+    pub(super) events: EventClasses,
 }
 
 impl Context {
@@ -66,6 +70,7 @@ impl Context {
             clock_created: 0,
             no_touch: false,
             active_expiry: true,
+            events: EventClasses::NONE,
         }
     }
 
@@ -242,6 +247,8 @@ pub struct Database {
     pub(super) graveyard: VecDeque<Grave>,
     pub(super) stats: Stats,
     pub(super) observers: Observers,
+    /// What has happened since the database was entered.
+    pub(super) events: Events,
     pub(super) dirty: u64,
     random_state: u64,
 }
@@ -266,6 +273,7 @@ impl Database {
             graveyard: VecDeque::new(),
             stats: Stats::default(),
             observers: Observers::default(),
+            events: Events::default(),
             dirty: 0,
         }
     }
@@ -384,7 +392,16 @@ impl Database {
     #[cold]
     pub(super) fn expire(&mut self, hash: u64, slot: u16, place: Place) {
         self.stats.expired_keys += 1;
-        self.changed(&Key { bytes: place.entry().key(), hash, slot }, Change::Expired);
+        let entry = place.entry();
+        let key = Key { bytes: entry.key(), hash, slot };
+        if entry.deadline().is_some_and(|deadline| deadline.at_unix_ms <= self.context.now_unix_ms) {
+            self.notify(EventClasses::EXPIRED, "expired", &key);
+        } else {
+            // The last fields of a hash, and the hash with them.
+            self.notify(EventClasses::HASH, "hexpired", &key);
+            self.notify(EventClasses::GENERIC, "del", &key);
+        }
+        self.changed(&key, Change::Expired);
         self.delete(hash, slot, place, BURY_BYTES_MIN);
     }
 
@@ -420,11 +437,17 @@ impl Database {
         }
     }
 
+    #[inline]
+    fn missed(&mut self, key: &Key<'_>) {
+        self.stats.misses += 1;
+        self.notify(EventClasses::KEY_MISS, "keymiss", key);
+    }
+
     /// A lookup by a command that reads: an access, and a hit or a miss in the statistics.
     #[inline]
     pub fn find_read(&mut self, key: &Key) -> Option<EntryRef<'_>> {
         let Some(place) = self.locate(key) else {
-            self.stats.misses += 1;
+            self.missed(key);
             return None;
         };
         self.stats.hits += 1;
@@ -444,11 +467,21 @@ impl Database {
     #[inline]
     pub fn find_untouched(&mut self, key: &Key) -> Option<EntryRef<'_>> {
         let Some(place) = self.locate(key) else {
-            self.stats.misses += 1;
+            self.missed(key);
             return None;
         };
         self.stats.hits += 1;
         Some(EntryRef::new(place.entry()))
+    }
+
+    /// As [`Database::find_untouched`], by a command about keys as such: that one is missing is told to nobody.
+    pub fn find_untold(&mut self, key: &Key) -> Option<EntryRef<'_>> {
+        let place = self.locate(key);
+        match place {
+            Some(_) => self.stats.hits += 1,
+            None => self.stats.misses += 1,
+        }
+        place.map(|place| EntryRef::new(place.entry()))
     }
 
     /// A lookup by a command that writes: an access, but neither hit nor miss.
@@ -496,6 +529,18 @@ impl Database {
 
     /// A new entry; the key must not be there.
     pub(super) fn create(&mut self, key: &Key, payload: Payload<'_>, expiry: Expiry, raw: bool) -> Place {
+        self.notify(EventClasses::NEW, "new", key);
+        self.create_untold(key, payload, expiry, raw)
+    }
+
+    /// A new entry; the key must not be there. Nobody is told that it is new.
+    pub(super) fn create_untold(
+        &mut self,
+        key: &Key,
+        payload: Payload<'_>,
+        expiry: Expiry,
+        raw: bool,
+    ) -> Place {
         let deadline = match expiry {
             Expiry::At(at_unix_ms) => Some(self.register(key, at_unix_ms)),
             Expiry::Keep | Expiry::Clear => None,
@@ -539,6 +584,8 @@ impl Database {
         let expired = entry.expired(self.context.now_unix_ms);
         if expired {
             self.stats.expired_keys += 1;
+            self.notify(EventClasses::EXPIRED, "expired", key);
+            self.notify(EventClasses::NEW, "new", key);
             self.changed(key, Change::Expired);
         }
         self.bury_heap(entry, BURY_BYTES_MIN);
@@ -601,7 +648,7 @@ impl Database {
         self.entry_bytes = self.entry_bytes + entry.memory_bytes() - before;
     }
 
-    /// Removes a key; says whether it was there. A huge value is freed later.
+    /// Removes a key, which is told as `del`; says whether it was there. A huge value is freed later.
     pub fn remove(&mut self, key: &Key) -> bool {
         self.remove_burying(key, BURY_BYTES_MIN)
     }
@@ -613,6 +660,7 @@ impl Database {
 
     fn remove_burying(&mut self, key: &Key, bury_bytes_min: usize) -> bool {
         let Some(place) = self.locate(key) else { return false };
+        self.notify(EventClasses::GENERIC, "del", key);
         self.changed(key, Change::Removed);
         self.delete(key.hash, key.slot, place, bury_bytes_min);
         true
@@ -674,20 +722,43 @@ impl Database {
         Some(Moved { value: MovedValue::copy_of(entry), expiry })
     }
 
-    /// Puts what was taken or copied under a key, whatever was there before.
+    /// Puts what was taken or copied under a key, which is a new one whatever was there before.
     pub fn insert(&mut self, key: &Key, moved: Moved) {
-        if let Some(place) = self.table(key).find(key.hash, key.bytes) {
-            self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
+        self.remove_untold(key);
+        self.notify(EventClasses::NEW, "new", key);
+        self.put(key, moved);
+    }
+
+    /// Puts a value under a key, which is a new one only if there was none.
+    pub fn overwrite_with(&mut self, key: &Key, moved: Moved) {
+        if !self.remove_untold(key) {
+            self.notify(EventClasses::NEW, "new", key);
         }
+        self.put(key, moved);
+    }
+
+    /// Removes a key that is about to get another value; says whether it was there.
+    fn remove_untold(&mut self, key: &Key) -> bool {
+        let Some(place) = self.table(key).find(key.hash, key.bytes) else { return false };
+        if place.entry().expired(self.context.now_unix_ms) {
+            self.expire(key.hash, key.slot, place);
+            return false;
+        }
+        self.delete(key.hash, key.slot, place, BURY_BYTES_MIN);
+        true
+    }
+
+    /// Puts a value under a key that is not there.
+    fn put(&mut self, key: &Key, moved: Moved) {
         let expiry = moved.expiry.map_or(Expiry::Clear, Expiry::At);
         match moved.value {
-            MovedValue::Int(number) => self.create(key, Payload::Int(number), expiry, false),
+            MovedValue::Int(number) => self.create_untold(key, Payload::Int(number), expiry, false),
             MovedValue::Bytes { bytes, raw } if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
-                self.create(key, Payload::Inline(&bytes), expiry, raw)
+                self.create_untold(key, Payload::Inline(&bytes), expiry, raw)
             }
-            MovedValue::Bytes { bytes, raw } => self.create(key, Payload::Heap(bytes), expiry, raw),
-            MovedValue::Object(object) => self.create(key, Payload::Object(object), expiry, false),
-            MovedValue::Hash(elements) => self.create(key, Payload::Hash(&elements), expiry, false),
+            MovedValue::Bytes { bytes, raw } => self.create_untold(key, Payload::Heap(bytes), expiry, raw),
+            MovedValue::Object(object) => self.create_untold(key, Payload::Object(object), expiry, false),
+            MovedValue::Hash(elements) => self.create_untold(key, Payload::Hash(&elements), expiry, false),
         };
         self.changed(key, Change::Written);
     }
@@ -788,7 +859,9 @@ impl Database {
     /// Evicts the entry at `place`.
     pub(super) fn evict(&mut self, hash: u64, slot: u16, place: Place) {
         self.stats.evicted_keys += 1;
-        self.changed(&Key { bytes: place.entry().key(), hash, slot }, Change::Evicted);
+        let key = Key { bytes: place.entry().key(), hash, slot };
+        self.notify(EventClasses::EVICTED, "evicted", &key);
+        self.changed(&key, Change::Evicted);
         self.delete(hash, slot, place, BURY_BYTES_MIN);
     }
 

@@ -11,6 +11,7 @@ use super::database::{Change, Database, Grave, Key};
 use super::entry::EntryPointer;
 use super::expiry::{Event, Record, Wheel};
 use super::table::Place;
+use crate::config::EventClasses;
 use crate::types::{Hash, NEVER, Object, Registration};
 
 /// Fields that a look at a hash, or a record of the wheel, removes at most.
@@ -88,7 +89,9 @@ impl Database {
             self.forget_fields(entry);
         }
         self.stats.expired_fields += expired as u64;
-        self.changed(&Key { bytes: entry.key(), hash, slot }, Change::Expired);
+        let key = Key { bytes: entry.key(), hash, slot };
+        self.notify(EventClasses::HASH, "hexpired", &key);
+        self.changed(&key, Change::Expired);
         expired
     }
 

@@ -3,7 +3,9 @@
 use super::Expiry;
 use super::database::{BURY_BYTES_MIN, Change, Database, Key};
 use super::entry::Payload;
+use super::events::EventNames;
 use super::table::Place;
+use crate::config::EventClasses;
 use crate::error::CommandError;
 use crate::types::hash::{Edited, Outcome, View};
 use crate::types::{Collection, Object};
@@ -29,11 +31,11 @@ impl Database {
         self.find_hash(key)
     }
 
-    /// Lets `edit` change a hash, or says that there is none.
+    /// Lets `edit` change a hash and name the events that come of it, or says that there is none.
     pub fn edit_hash<R>(
         &mut self,
         key: &Key,
-        edit: impl FnOnce(&mut Edited<'_>) -> R,
+        edit: impl FnOnce(&mut Edited<'_>, &mut EventNames) -> R,
     ) -> Result<Option<R>, CommandError> {
         match self.locate(key) {
             Some(place) => self.edit_hash_at(key, Some(place), edit).map(Some),
@@ -47,7 +49,7 @@ impl Database {
     pub fn edit_or_create_hash<R>(
         &mut self,
         key: &Key,
-        edit: impl FnOnce(&mut Edited<'_>) -> R,
+        edit: impl FnOnce(&mut Edited<'_>, &mut EventNames) -> R,
     ) -> Result<R, CommandError> {
         let place = self.locate(key);
         self.edit_hash_at(key, place, edit)
@@ -58,7 +60,7 @@ impl Database {
         &mut self,
         key: &Key,
         place: Option<Place>,
-        edit: impl FnOnce(&mut Edited<'_>) -> R,
+        edit: impl FnOnce(&mut Edited<'_>, &mut EventNames) -> R,
     ) -> Result<R, CommandError> {
         let entry = place.map(Place::entry);
         if let Some(entry) = entry {
@@ -73,9 +75,10 @@ impl Database {
             },
         };
         let bytes_before = entry.map_or(0, |entry| entry.memory_bytes());
-        let result = edit(&mut edited);
+        let mut names = EventNames::default();
+        let result = edit(&mut edited, &mut names);
         if edited.is_changed() {
-            self.settle_edited(key, place, bytes_before, edited);
+            self.settle_edited(key, place, bytes_before, edited, names);
         }
         Ok(result)
     }
@@ -88,8 +91,16 @@ impl Database {
         place: Option<Place>,
         bytes_before: usize,
         mut edited: Edited<'_>,
+        names: EventNames,
     ) {
         let gone = edited.view().is_empty();
+        if place.is_none() && !gone {
+            self.notify(EventClasses::NEW, "new", key);
+        }
+        names.iter().for_each(|name| self.notify(EventClasses::HASH, name, key));
+        if gone && place.is_some() {
+            self.notify(EventClasses::GENERIC, "del", key);
+        }
         self.changed(key, if gone { Change::Removed } else { Change::Written });
         let payload = match edited.finish() {
             Outcome::Elements(elements) => Some(Payload::Hash(elements)),
@@ -100,7 +111,7 @@ impl Database {
             (None, None) => return,
             (None, Some(payload)) => {
                 if !gone {
-                    self.create(key, payload, Expiry::Clear, false);
+                    self.create_untold(key, payload, Expiry::Clear, false);
                 }
                 return;
             }

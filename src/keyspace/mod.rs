@@ -16,6 +16,7 @@
 mod collection_mut;
 mod database;
 mod entry;
+mod events;
 mod eviction;
 mod expiry;
 mod field_expiry;
@@ -40,12 +41,14 @@ pub use database::{Beside, Database, Key, Moved};
 pub use entry::{
     EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
 };
+pub use events::{Event, EventNames};
 pub use eviction::{AccessClock, EvictionPolicy};
 pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
 pub use string_mut::StringMut;
 pub use table::SCAN_CURSOR_BITS;
 pub use value::Value;
 
+pub use crate::config::EventClasses;
 pub use crate::types::{Encoding, Kind};
 
 use crate::types::Limits;
@@ -99,6 +102,10 @@ pub struct Keyspace {
     pub limits: Limits,
     /// Whether values are compressed where they are written down (`rdbcompression`).
     pub compress: bool,
+    /// What has been taken over from the databases.
+    events: events::Events,
+    /// The database that was entered last; only kept while somebody wants to hear of events.
+    entered: usize,
     /// Candidates for eviction.
     pool: Pool,
     /// The database with which the last step began.
@@ -117,6 +124,8 @@ impl Keyspace {
             context,
             limits: Limits::default(),
             compress: true,
+            events: events::Events::default(),
+            entered: 0,
             pool: Pool::default(),
             step_first: 0,
         }
@@ -187,6 +196,9 @@ impl Keyspace {
     /// The database with this index, which must be below the number of databases.
     #[inline]
     pub fn database(&mut self, index: usize) -> &mut Database {
+        if !self.context.events.is_empty() {
+            self.gather_events(index);
+        }
         let database = &mut self.databases[index];
         database.enter(self.context);
         database
@@ -199,6 +211,7 @@ impl Keyspace {
 
     /// Exchanges two databases, as SWAPDB does.
     pub fn swap(&mut self, a: usize, b: usize) {
+        self.gather_events(self.entered);
         self.databases.swap(a, b);
         if let Ok([first, second]) = self.databases.get_disjoint_mut([a, b]) {
             // Clients watch and await keys of a number, whatever keys that has.

@@ -5,6 +5,7 @@ use super::Expiry;
 use super::database::{Change, Database, Key};
 use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, StringRef};
 use super::table::Place;
+use crate::config::EventClasses;
 use crate::error::CommandError;
 use crate::types::Kind;
 use crate::types::hyperloglog::Buffer;
@@ -158,6 +159,13 @@ impl StringMut<'_> {
         self.resize(length);
         self.as_mut_slice()[kept..].copy_from_slice(tail);
         length
+    }
+
+    /// Tells an event of strings.
+    #[inline]
+    pub fn notify(&mut self, name: &'static str) {
+        let key = Key { bytes: self.place.entry().key(), hash: self.hash, slot: self.slot };
+        self.database.notify(EventClasses::STRING, name, &key);
     }
 
     fn change(&mut self) {

@@ -64,11 +64,11 @@ fn an_empty_collection_is_no_value() {
     assert_eq!((keyspace.dirty(), keyspace.database(0).len()), (2, 0));
     drop(keyspace.database(0).edit_or_create(&key, List::new));
     assert_eq!((keyspace.dirty(), keyspace.database(0).len()), (2, 0), "nothing came of it");
-    keyspace.database(0).set_collection(&key, long_list(3), Expiry::Clear);
+    keyspace.database(0).set_collection(&key, long_list(3), "stored");
     assert_eq!((keyspace.dirty(), keyspace.database(0).len()), (3, 1));
     assert!(keyspace.database(0).edit::<List>(&key).is_ok_and(|list| list.is_some()));
     assert_eq!(keyspace.dirty(), 3, "a look is no change");
-    keyspace.database(0).set_collection(&key, List::new(), Expiry::Clear);
+    keyspace.database(0).set_collection(&key, List::new(), "stored");
     assert_eq!((keyspace.dirty(), keyspace.database(0).len()), (4, 0));
     keyspace.database(0).check_invariants();
 }
@@ -146,7 +146,7 @@ fn strings_and_collections_take_each_other_s_place() {
             9 => {
                 let list = long_list(random.below(200));
                 let elements: Vec<_> = list.iter().map(|element| element.to_vec()).collect();
-                keyspace.database(0).set_collection(&key, list, Expiry::Clear);
+                keyspace.database(0).set_collection(&key, list, "stored");
                 if elements.is_empty() {
                     model.remove(&n)
                 } else {
@@ -184,7 +184,7 @@ fn large_collections_are_freed_in_steps() {
         |keyspace, key| assert!(keyspace.database(0).remove(key)),
         |keyspace, key| assert!(keyspace.database(0).unlink(key)),
         |keyspace, key| keyspace.database(0).set_string(key, StringValue::Int(1), Expiry::Clear),
-        |keyspace, key| keyspace.database(0).set_collection(key, long_list(1), Expiry::Clear),
+        |keyspace, key| keyspace.database(0).set_collection(key, long_list(1), "stored"),
         |keyspace, key| {
             let mut list = keyspace.database(0).edit::<List>(key).ok().flatten().expect("the list is there");
             let rest = std::mem::take(list.change());
@@ -200,7 +200,7 @@ fn large_collections_are_freed_in_steps() {
     for remove in ways {
         let mut keyspace = keyspace(None);
         let key = keyspace.key(b"list");
-        keyspace.database(0).set_collection(&key, long_list(100_000), Expiry::Clear);
+        keyspace.database(0).set_collection(&key, long_list(100_000), "stored");
         let full = keyspace.memory_bytes();
         remove(&mut keyspace, &key);
         keyspace.database(0).check_invariants();

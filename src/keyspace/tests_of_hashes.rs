@@ -14,7 +14,7 @@ const LIMITS: Limits = Limits { entries: 40, value_bytes: 64 };
 
 fn set_field(keyspace: &mut Keyspace, key: &[u8], name: &[u8], value: &[u8], deadline: Deadline) -> bool {
     let key = keyspace.key(key);
-    let set = keyspace.database(0).edit_or_create_hash(&key, |hash| {
+    let set = keyspace.database(0).edit_or_create_hash(&key, |hash, _| {
         hash.update(name, LIMITS, deadline, |_| Some(value));
     });
     set.is_ok()
@@ -113,7 +113,7 @@ impl World {
     fn remove_field(&mut self) {
         let (key, name) = (self.key(), self.name());
         let target = self.keyspace.key(key);
-        let removed = self.keyspace.database(0).edit_hash(&target, |hash| hash.remove(&name));
+        let removed = self.keyspace.database(0).edit_hash(&target, |hash, _| hash.remove(&name));
         if let Some(Model::Hash { fields, .. }) = self.model.get_mut(key) {
             assert_eq!(removed, Ok(Some(fields.remove(&name).is_some())));
             if fields.is_empty() {
@@ -130,7 +130,7 @@ impl World {
             self.keyspace.now() + 1 + self.random.below(3_000) as i64
         };
         let target = self.keyspace.key(key);
-        let _ = self.keyspace.database(0).edit_hash(&target, |hash| hash.set_deadline(&name, at));
+        let _ = self.keyspace.database(0).edit_hash(&target, |hash, _| hash.set_deadline(&name, at));
         if let Some(Model::Hash { fields, .. }) = self.model.get_mut(key)
             && let Some((_, deadline)) = fields.get_mut(&name)
         {

@@ -17,6 +17,7 @@
 #![allow(dead_code, reason = "each test binary compiles this module and uses its own part of it")]
 
 pub mod client;
+pub mod events;
 pub mod history;
 pub mod random;
 pub mod reader;

@@ -21,6 +21,9 @@ pub(super) fn setbit(data: &mut Data<'_>) -> Result<(), CommandError> {
     if before != bit {
         string.as_mut_slice()[byte] ^= 1 << shift;
     }
+    if string.is_changed() {
+        string.notify("setbit");
+    }
     reply.integer(before as i64);
     Ok(())
 }

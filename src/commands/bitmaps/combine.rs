@@ -11,7 +11,7 @@ use super::super::{Command, Data, KeySpec, Run, key_flag};
 use super::{GROW, bitmap};
 use crate::commands::strings::string_of;
 use crate::error::CommandError;
-use crate::keyspace::{Key, Keyspace, Moved, StringRef};
+use crate::keyspace::{EventClasses, Key, Keyspace, Moved, StringRef};
 use crate::resp::Args;
 use crate::resp::number::IntegerText;
 use crate::transaction::{Plan, Work};
@@ -100,7 +100,8 @@ fn store(data: &mut Data<'_>, index: usize, result: Vec<u8>) {
     if result.is_empty() {
         target.database.remove(&target.key);
     } else {
-        target.database.insert(&target.key, Moved::of_raw_bytes(result));
+        target.database.overwrite_with(&target.key, Moved::of_raw_bytes(result));
+        target.database.notify(EventClasses::STRING, "set", &target.key);
     }
 }
 

@@ -141,6 +141,9 @@ pub(super) fn bitfield(data: &mut Data<'_>) -> Result<(), CommandError> {
             None => reply.null(),
         }
     }
+    if string.is_changed() {
+        string.notify("setbit");
+    }
     Ok(())
 }
 

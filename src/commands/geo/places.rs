@@ -72,6 +72,9 @@ pub(super) fn geoadd(data: &mut Data<'_>) -> Result<(), CommandError> {
             }
             added + changed
         });
+        if added + changed > 0 {
+            set.notify("zadd");
+        }
     }
     let count = if options.count_changed { added + changed } else { added };
     target.reply.integer(count as i64);

@@ -12,7 +12,6 @@ use super::geo;
 use super::places::{write_distance, write_point};
 use super::request::{Form, Request};
 use crate::error::CommandError;
-use crate::keyspace::Expiry;
 use crate::resp::Reply;
 use crate::transaction::{Plan, Work};
 use crate::types::SortedSet;
@@ -27,7 +26,7 @@ macro_rules! command {
             $arity,
             Run::Hops {
                 whole: |data| whole(data, FORM),
-                steps: &[|data| fetch(data, FORM), store_elements],
+                steps: &[|data| fetch(data, FORM), |data| store_elements(data, FORM)],
                 plan: |plan| plan_hop(plan, FORM),
             },
         )
@@ -64,7 +63,7 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
         return with_found(data, form, answer);
     };
     let elements = with_found(data, form, |request, found, _| elements_of(request, &found))?;
-    store(data, destination, elements);
+    store(data, destination, elements, form);
     Ok(())
 }
 
@@ -99,11 +98,15 @@ fn elements_of(request: &Request, found: &[Found<'_>]) -> Flat {
 }
 
 /// Stores elements under the key at argument `index`, whatever was there before, and answers how many.
-fn store(data: &mut Data<'_>, index: usize, elements: Flat) {
+fn store(data: &mut Data<'_>, index: usize, elements: Flat, form: Form) {
     let set = set_of(elements.iter(), data.keyspace.limits.sorted_set);
     let count = elements.iter().count();
     let target = data.target(index);
-    target.database.set_collection(&target.key, set, Expiry::Clear);
+    let event = match form {
+        Form::Radius { .. } => "georadiusstore",
+        Form::Search | Form::SearchStore => "geosearchstore",
+    };
+    target.database.set_collection(&target.key, set, event);
     target.reply.integer(count as i64);
 }
 
@@ -116,9 +119,9 @@ fn fetch(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
 }
 
 /// Stores what was handed on under argument 1.
-fn store_elements(data: &mut Data<'_>) -> Result<(), CommandError> {
+fn store_elements(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
     let elements = Flat::of_moved(data.moved.take());
-    store(data, 1, elements);
+    store(data, 1, elements, form);
     Ok(())
 }
 

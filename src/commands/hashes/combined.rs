@@ -4,6 +4,7 @@ use super::super::{Data, Target};
 use super::expire::{Unit, parse_fields};
 use super::read::write_item_or_null;
 use crate::error::CommandError;
+use crate::keyspace::EventNames;
 use crate::resp::Args;
 use crate::types::NEVER;
 use crate::types::hash::{Deadline, Edited, View};
@@ -14,10 +15,10 @@ use crate::types::hash::{Deadline, Edited, View};
 fn answer_values<P>(
     data: &mut Data<'_>,
     parse: impl Fn(&Args<'_>) -> Result<(usize, P), CommandError>,
-    mut change: impl FnMut(&mut Edited<'_>, &[u8], &P),
+    mut change: impl FnMut(&mut Edited<'_>, &[u8], &P, &mut EventNames),
 ) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let answered = database.edit_hash(&key, |hash| {
+    let answered = database.edit_hash(&key, |hash, events| {
         let (first, parameters) = parse(args)?;
         reply.array(args.len() - first);
         for index in first..args.len() {
@@ -26,7 +27,7 @@ fn answer_values<P>(
             let found = value.is_some();
             write_item_or_null(value, reply);
             if found {
-                change(hash, name, &parameters);
+                change(hash, name, &parameters, events);
             }
         }
         Ok(())
@@ -44,8 +45,9 @@ pub(super) fn hgetdel(data: &mut Data<'_>) -> Result<(), CommandError> {
         let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
         Ok((first, ()))
     };
-    answer_values(data, parse, |hash, name, ()| {
+    answer_values(data, parse, |hash, name, (), events| {
         hash.remove(name);
+        events.add("hdel");
     })
 }
 
@@ -60,12 +62,16 @@ pub(super) fn hgetex(data: &mut Data<'_>) -> Result<(), CommandError> {
         let first = parse_fields(args, fields_at, CommandError::FieldCountNotPositive)?;
         Ok((first, deadline))
     };
-    answer_values(data, parse, |hash, name, &deadline| match deadline {
+    answer_values(data, parse, |hash, name, &deadline, events| match deadline {
         None => {}
         Some(deadline) if deadline <= now => {
             hash.remove(name);
+            events.add("hdel");
         }
-        Some(deadline) => hash.set_deadline(name, deadline),
+        Some(deadline) => {
+            hash.set_deadline(name, deadline);
+            events.add(if deadline == NEVER { "hpersist" } else { "hexpire" });
+        }
     })
 }
 
@@ -151,10 +157,11 @@ pub(super) fn hsetex(data: &mut Data<'_>) -> Result<(), CommandError> {
     let options = SetOptions::parse(&data.args, now)?;
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, reply } = data.first();
-    let set = database.edit_or_create_hash(&key, |hash| {
+    let set = database.edit_or_create_hash(&key, |hash, events| {
         if !options.allow(hash.view(), args) {
             return false;
         }
+        events.add("hset");
         for index in (options.first..args.len()).step_by(2) {
             let (name, value) = (args.get(index), args.get(index + 1));
             let deadline = if options.keep_deadline { Deadline::Keep } else { Deadline::Clear };
@@ -163,8 +170,12 @@ pub(super) fn hsetex(data: &mut Data<'_>) -> Result<(), CommandError> {
                 None => {}
                 Some(deadline) if deadline <= now => {
                     hash.remove(name);
+                    events.add("hdel");
                 }
-                Some(deadline) => hash.set_deadline(name, deadline),
+                Some(deadline) => {
+                    hash.set_deadline(name, deadline);
+                    events.add("hexpire");
+                }
             }
         }
         true

@@ -2,6 +2,7 @@
 
 use super::super::{Data, Target};
 use crate::error::CommandError;
+use crate::keyspace::EventNames;
 use crate::resp::Args;
 use crate::types::NEVER;
 use crate::types::hash::Edited;
@@ -111,14 +112,14 @@ impl Condition {
 fn answer_fields<P>(
     data: &mut Data<'_>,
     parse: impl Fn(&Args<'_>) -> Result<(usize, P), CommandError>,
-    mut answer: impl FnMut(&mut Edited<'_>, &[u8], &P) -> i64,
+    mut answer: impl FnMut(&mut Edited<'_>, &[u8], &P, &mut EventNames) -> i64,
 ) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let answered = database.edit_hash(&key, |hash| {
+    let answered = database.edit_hash(&key, |hash, events| {
         let (first, parameters) = parse(args)?;
         reply.array(args.len() - first);
         for index in first..args.len() {
-            let answer = answer(hash, args.get(index), &parameters);
+            let answer = answer(hash, args.get(index), &parameters, events);
             reply.integer(answer);
         }
         Ok(())
@@ -140,16 +141,20 @@ fn set_deadlines(data: &mut Data<'_>, unit: Unit, command: &'static str) -> Resu
         let first = parse_fields(args, fields_at, CommandError::NumfieldsNotPositive)?;
         Ok((first, (deadline, condition)))
     };
-    answer_fields(data, parse, |hash, name, &(deadline, condition)| match hash.view().deadline(name) {
-        None => NO_FIELD,
-        Some(before) if !condition.allows(before, deadline) => 0,
-        Some(_) if deadline <= now => {
-            hash.remove(name);
-            2
-        }
-        Some(_) => {
-            hash.set_deadline(name, deadline);
-            1
+    answer_fields(data, parse, |hash, name, &(deadline, condition), events| {
+        match hash.view().deadline(name) {
+            None => NO_FIELD,
+            Some(before) if !condition.allows(before, deadline) => 0,
+            Some(_) if deadline <= now => {
+                hash.remove(name);
+                events.add("hdel");
+                2
+            }
+            Some(_) => {
+                hash.set_deadline(name, deadline);
+                events.add("hexpire");
+                1
+            }
         }
     })
 }
@@ -175,11 +180,12 @@ pub(super) fn hpersist(data: &mut Data<'_>) -> Result<(), CommandError> {
         let first = parse_fields(args, 2, CommandError::FieldCountNotPositive)?;
         Ok((first, ()))
     };
-    answer_fields(data, parse, |hash, name, ()| match hash.view().deadline(name) {
+    answer_fields(data, parse, |hash, name, (), events| match hash.view().deadline(name) {
         None => NO_FIELD,
         Some(NEVER) => NO_DEADLINE,
         Some(_) => {
             hash.set_deadline(name, NEVER);
+            events.add("hpersist");
             1
         }
     })

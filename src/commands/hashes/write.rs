@@ -14,7 +14,8 @@ fn set_fields(data: &mut Data<'_>, name: &'static str) -> Result<usize, CommandE
     }
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, .. } = data.first();
-    database.edit_or_create_hash(&key, |hash| {
+    database.edit_or_create_hash(&key, |hash, events| {
+        events.add("hset");
         let fields = (2..args.len()).step_by(2);
         fields.filter(|&index| hash.set(args.get(index), args.get(index + 1), limits)).count()
     })
@@ -36,7 +37,8 @@ pub(super) fn hsetnx(data: &mut Data<'_>) -> Result<(), CommandError> {
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, reply } = data.first();
     let mut added = false;
-    database.edit_or_create_hash(&key, |hash| {
+    database.edit_or_create_hash(&key, |hash, events| {
+        events.add("hset");
         hash.update(args.get(2), limits, Deadline::Keep, |present| {
             added = present.is_none();
             added.then(|| args.get(3))
@@ -48,8 +50,10 @@ pub(super) fn hsetnx(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 pub(super) fn hdel(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
-    let removed = database
-        .edit_hash(&key, |hash| (2..args.len()).filter(|&index| hash.remove(args.get(index))).count())?;
+    let removed = database.edit_hash(&key, |hash, events| {
+        events.add("hdel");
+        (2..args.len()).filter(|&index| hash.remove(args.get(index))).count()
+    })?;
     reply.integer(removed.unwrap_or(0) as i64);
     Ok(())
 }
@@ -63,16 +67,18 @@ fn integer_of(value: Item<'_>) -> Option<i64> {
     }
 }
 
-/// Gives field `args[2]` the text that `sum` makes of its value, and returns it.
+/// Gives field `args[2]` the text that `sum` makes of its value, answers it, and tells it as `event`.
 fn count<T: AsRef<[u8]>>(
     data: &mut Data<'_>,
+    event: &'static str,
     sum: impl FnOnce(Option<Item<'_>>) -> Result<T, CommandError>,
     mut answer: impl FnMut(&T, &mut crate::resp::Reply<'_>),
 ) -> Result<(), CommandError> {
     let limits = data.keyspace.limits.hash;
     let Target { database, key, args, reply } = data.first();
     let mut outcome = Ok(());
-    database.edit_or_create_hash(&key, |hash| {
+    database.edit_or_create_hash(&key, |hash, events| {
+        events.add(event);
         hash.update(args.get(2), limits, Deadline::Keep, |present| match sum(present) {
             Ok(text) => {
                 answer(&text, reply);
@@ -94,7 +100,7 @@ pub(super) fn hincrby(data: &mut Data<'_>) -> Result<(), CommandError> {
         let sum = value.checked_add(increment).ok_or(CommandError::Overflow)?;
         Ok(Sum { number: sum, text: IntegerText::new(sum) })
     };
-    count(data, sum, |sum, reply| reply.integer(sum.number))
+    count(data, "hincrby", sum, |sum, reply| reply.integer(sum.number))
 }
 
 /// A number with its text.
@@ -127,5 +133,5 @@ pub(super) fn hincrbyfloat(data: &mut Data<'_>) -> Result<(), CommandError> {
         let sum = value.ok_or(CommandError::HashValueNotFloat)? + increment;
         if sum.is_finite() { Ok(sum.to_text()) } else { Err(CommandError::NanOrInfinity) }
     };
-    count(data, sum, |text, reply| reply.bulk(text))
+    count(data, "hincrbyfloat", sum, |text, reply| reply.bulk(text))
 }

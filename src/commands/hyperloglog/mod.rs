@@ -106,6 +106,9 @@ fn pfadd(data: &mut Data<'_>) -> Result<(), CommandError> {
     if created {
         hyperloglog::forget_estimate(&mut string);
     }
+    if changed {
+        string.notify("pfadd");
+    }
     reply.integer(changed as i64);
     Ok(())
 }
@@ -191,6 +194,7 @@ impl Merged {
         View::of(string.bytes()).map_err(refusal)?;
         hyperloglog::raise_all(&mut string, &self.registers, self.dense, sparse_bytes_max)
             .map_err(refusal)?;
+        string.notify("pfadd");
         reply.ok();
         Ok(())
     }

@@ -21,6 +21,9 @@ pub(super) fn sadd(data: &mut Data<'_>) -> Result<(), CommandError> {
         set.expect(count, limits);
         (2..args.len()).filter(|&index| set.add(args.get(index), limits)).count()
     });
+    if added > 0 {
+        set.notify("sadd");
+    }
     reply.integer(added as i64);
     Ok(())
 }
@@ -30,6 +33,9 @@ pub(super) fn srem(data: &mut Data<'_>) -> Result<(), CommandError> {
     let mut removed = 0;
     if let Some(mut set) = database.edit::<Set>(&key)? {
         removed = set.change_some(|set| (2..args.len()).filter(|&index| set.remove(args.get(index))).count());
+        if removed > 0 {
+            set.notify("srem");
+        }
     }
     reply.integer(removed as i64);
     Ok(())
@@ -74,8 +80,10 @@ pub(super) fn smove(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 fn remove_from_source(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, .. } = data.target(1);
-    if let Some(mut set) = database.edit::<Set>(&key)? {
-        set.change_some(|set| usize::from(set.remove(args.get(3))));
+    if let Some(mut set) = database.edit::<Set>(&key)?
+        && set.change_some(|set| usize::from(set.remove(args.get(3)))) > 0
+    {
+        set.notify("srem");
     }
     Ok(())
 }
@@ -84,7 +92,9 @@ fn add_to_destination(data: &mut Data<'_>) -> Result<(), CommandError> {
     let limits = data.keyspace.limits.set;
     let Target { database, key, args, .. } = data.target(2);
     let mut set = database.edit_or_create(&key, || Set::expecting(1, args.get(3), limits))?;
-    set.change_some(|set| usize::from(set.add(args.get(3), limits)));
+    if set.change_some(|set| usize::from(set.add(args.get(3), limits))) > 0 {
+        set.notify("sadd");
+    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use super::super::{Command, Data, Run};
 use super::flat::Flat;
 use super::{set, write_item};
 use crate::error::CommandError;
-use crate::keyspace::{Expiry, Key, Keyspace};
+use crate::keyspace::{Key, Keyspace};
 use crate::resp::{Args, Reply, number};
 use crate::transaction::{Plan, Work};
 use crate::types::Set;
@@ -61,8 +61,8 @@ macro_rules! command {
             $name,
             $arity,
             Run::Hops {
-                whole: |data| whole(data, FORM),
-                steps: &[fetch, store_members],
+                whole: |data| whole(data, FORM, $name),
+                steps: &[fetch, |data| store_members(data, $name)],
                 plan: |plan| plan_hop(plan, FORM),
             },
         )
@@ -241,7 +241,7 @@ fn union<'a>(sources: &[Source<'a>], take: &mut dyn FnMut(Item<'a>) -> bool) {
 }
 
 /// One shard owns all keys.
-fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
+fn whole(data: &mut Data<'_>, form: Form, name: &'static str) -> Result<(), CommandError> {
     let request = Request::parse(&data.args, form)?;
     for position in request.keys.clone() {
         // Judges the types, and removes what has expired.
@@ -267,7 +267,7 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
         set.add_item(member, limits);
         true
     });
-    store(data, set);
+    store(data, set, name);
     Ok(())
 }
 
@@ -291,11 +291,11 @@ fn answer(form: Form, sources: Vec<Source<'_>>, limit: usize, reply: &mut Reply<
     });
 }
 
-/// Stores a set under argument 1, whatever was there before, and answers its size.
-fn store(data: &mut Data<'_>, set: Set) {
+/// Stores a set under argument 1, whatever was there before, and answers its size; `name` is the command's.
+fn store(data: &mut Data<'_>, set: Set, name: &'static str) {
     let count = set.len();
     let target = data.target(1);
-    target.database.set_collection(&target.key, set, Expiry::Clear);
+    target.database.set_collection(&target.key, set, name);
     target.reply.integer(count as i64);
 }
 
@@ -310,14 +310,14 @@ fn fetch(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 /// Stores the members that were handed on under argument 1.
-fn store_members(data: &mut Data<'_>) -> Result<(), CommandError> {
+fn store_members(data: &mut Data<'_>, name: &'static str) -> Result<(), CommandError> {
     let members = Flat::of_moved(data.moved.take());
     let limits: Limits = data.keyspace.limits.set;
     let mut set = Set::new();
     members.iter().for_each(|member| {
         set.add(member, limits);
     });
-    store(data, set);
+    store(data, set, name);
     Ok(())
 }
 

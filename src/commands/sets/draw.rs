@@ -39,8 +39,12 @@ pub(super) fn spop(data: &mut Data<'_>) -> Result<(), CommandError> {
         (None, Some(_)) | (Some(_), Some(0)) => reply.set(0),
         (Some(mut set), None) => {
             set.change().pop(&mut below, |member| write_item(member, reply));
+            set.notify("spop");
         }
-        (Some(mut set), Some(count)) => pop_many(&mut set, count, limits, &mut below, reply),
+        (Some(mut set), Some(count)) => {
+            pop_many(&mut set, count, limits, &mut below, reply);
+            set.notify("spop");
+        }
     }
     Ok(())
 }

@@ -128,6 +128,9 @@ fn add(data: &mut Data<'_>, options: &Options, first: usize) -> Result<(), Comma
             }
             outcome.added + outcome.updated
         });
+        if outcome.added + outcome.updated > 0 {
+            set.notify(if options.increment { "zincr" } else { "zadd" });
+        }
     }
     if outcome.not_a_number {
         return Err(CommandError::NanScore);
@@ -149,6 +152,9 @@ pub(super) fn zrem(data: &mut Data<'_>) -> Result<(), CommandError> {
         removed = set.change_some(|set| {
             (2..args.len()).filter(|&index| set.remove(args.get(index)).is_some()).count()
         });
+        if removed > 0 {
+            set.notify("zrem");
+        }
     }
     target.reply.integer(removed as i64);
     Ok(())

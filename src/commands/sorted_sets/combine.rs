@@ -19,7 +19,7 @@ use super::super::{Command, Data, Run};
 use super::flat::Flat;
 use super::{parse_score, sorted_set, write_elements};
 use crate::error::CommandError;
-use crate::keyspace::{EntryRef, Expiry, Key, Keyspace, Kind};
+use crate::keyspace::{EntryRef, Key, Keyspace, Kind};
 use crate::resp::{Args, Reply, number};
 use crate::transaction::{Plan, Work};
 use crate::types::packed::Item;
@@ -64,7 +64,7 @@ macro_rules! command {
             $arity,
             Run::Hops {
                 whole: |data| whole(data, FORM),
-                steps: &[fetch, store_elements],
+                steps: &[fetch, |data| store_elements(data, $name)],
                 plan: |plan| plan_hop(plan, FORM),
             },
         )
@@ -371,7 +371,7 @@ fn whole(data: &mut Data<'_>, form: Form) -> Result<(), CommandError> {
     sort(&mut elements);
     // Built before it is stored: the destination may be one of the inputs.
     let set = set_of(elements.iter().copied(), limits);
-    store(data, set);
+    store(data, set, form.name);
     Ok(())
 }
 
@@ -399,11 +399,11 @@ pub(in crate::commands) fn set_of<'e>(
     set
 }
 
-/// Stores a set under argument 1, whatever was there before, and answers its size.
-pub(super) fn store(data: &mut Data<'_>, set: SortedSet) {
+/// Stores a set under argument 1, whatever was there before, and answers its size; `name` is the command's.
+pub(super) fn store(data: &mut Data<'_>, set: SortedSet, name: &'static str) {
     let count = set.len();
     let target = data.target(1);
-    target.database.set_collection(&target.key, set, Expiry::Clear);
+    target.database.set_collection(&target.key, set, name);
     target.reply.integer(count as i64);
 }
 
@@ -422,10 +422,10 @@ fn fetch(data: &mut Data<'_>) -> Result<(), CommandError> {
 }
 
 /// Stores the elements that were handed on under argument 1.
-fn store_elements(data: &mut Data<'_>) -> Result<(), CommandError> {
+fn store_elements(data: &mut Data<'_>, name: &'static str) -> Result<(), CommandError> {
     let elements = Flat::of_moved(data.moved.take());
     let set = set_of(elements.iter(), data.keyspace.limits.sorted_set);
-    store(data, set);
+    store(data, set, name);
     Ok(())
 }
 

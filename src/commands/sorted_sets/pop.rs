@@ -57,6 +57,10 @@ pub fn pop_first(
                 set.remove_ranks(ranks, |_, _| {});
                 count
             });
+            set.notify(match end {
+                End::Min => "zpopmin",
+                End::Max => "zpopmax",
+            });
             return Ok(true);
         }
     }

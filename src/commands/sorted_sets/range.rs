@@ -202,7 +202,7 @@ fn with_range<T>(
 pub(super) fn zrangestore(data: &mut Data<'_>) -> Result<(), CommandError> {
     let limits = data.keyspace.limits.sorted_set;
     let set = with_range(data, |elements| set_of(elements, limits))?;
-    combine::store(data, set);
+    combine::store(data, set, "zrangestore");
     Ok(())
 }
 
@@ -226,7 +226,7 @@ pub(super) fn fetch_range(data: &mut Data<'_>) -> Result<(), CommandError> {
 pub(super) fn store_range(data: &mut Data<'_>) -> Result<(), CommandError> {
     let elements = Flat::of_moved(data.moved.take());
     let set = set_of(elements.iter(), data.keyspace.limits.sorted_set);
-    combine::store(data, set);
+    combine::store(data, set, "zrangestore");
     Ok(())
 }
 
@@ -248,7 +248,7 @@ pub(super) fn zrangestore_plan(plan: &mut Plan<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-fn remove_range(data: &mut Data<'_>, by: By) -> Result<(), CommandError> {
+fn remove_range(data: &mut Data<'_>, by: By, event: &'static str) -> Result<(), CommandError> {
     let target = data.first();
     let selection = Selection::parse(by, target.args.get(2), target.args.get(3))?;
     let mut removed = 0;
@@ -259,19 +259,22 @@ fn remove_range(data: &mut Data<'_>, by: By) -> Result<(), CommandError> {
             set.remove_ranks(ranks, |_, _| {});
             count
         });
+        if removed > 0 {
+            set.notify(event);
+        }
     }
     target.reply.integer(removed as i64);
     Ok(())
 }
 
 pub(super) fn zremrangebyrank(data: &mut Data<'_>) -> Result<(), CommandError> {
-    remove_range(data, By::Rank)
+    remove_range(data, By::Rank, "zremrangebyrank")
 }
 
 pub(super) fn zremrangebyscore(data: &mut Data<'_>) -> Result<(), CommandError> {
-    remove_range(data, By::Score)
+    remove_range(data, By::Score, "zremrangebyscore")
 }
 
 pub(super) fn zremrangebylex(data: &mut Data<'_>) -> Result<(), CommandError> {
-    remove_range(data, By::Member)
+    remove_range(data, By::Member, "zremrangebylex")
 }

@@ -74,6 +74,7 @@ pub(super) fn create(data: &mut Data<'_>) -> Result<(), CommandError> {
     if !created {
         return Err(StreamError::GroupExists.into());
     }
+    stream.notify("xgroup-create");
     reply.ok();
     Ok(())
 }
@@ -99,6 +100,7 @@ pub(super) fn set_id(data: &mut Data<'_>) -> Result<(), CommandError> {
         }
         ((), Some(Beside::Quiet))
     });
+    stream.notify("xgroup-setid");
     reply.ok();
     Ok(())
 }
@@ -113,6 +115,7 @@ pub(super) fn destroy(data: &mut Data<'_>) -> Result<(), CommandError> {
     });
     reply.integer(i64::from(removed.is_some()));
     if let Some(removed) = removed {
+        stream.notify("xgroup-destroy");
         stream.bury(removed);
     }
     Ok(())
@@ -128,6 +131,9 @@ pub(super) fn create_consumer(data: &mut Data<'_>) -> Result<(), CommandError> {
         let created = group.is_some_and(|mut group| group.find_or_create_consumer(args.get(4), now_ms).1);
         (created, created.then_some(Beside::Quiet))
     });
+    if created {
+        stream.notify("xgroup-createconsumer");
+    }
     reply.integer(i64::from(created));
     Ok(())
 }
@@ -141,6 +147,9 @@ pub(super) fn delete_consumer(data: &mut Data<'_>) -> Result<(), CommandError> {
         let deleted = group.and_then(|mut group| group.delete_consumer(args.get(4)));
         (deleted, deleted.map(|_| Beside::Quiet))
     });
+    if deleted.is_some() {
+        stream.notify("xgroup-delconsumer");
+    }
     reply.integer(deleted.unwrap_or(0) as i64);
     Ok(())
 }

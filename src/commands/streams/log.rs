@@ -61,6 +61,7 @@ pub(super) fn xadd(data: &mut Data<'_>) -> Result<(), CommandError> {
     }
     let pairs = (0..count / 2).map(|pair| (args.get(fields + 2 * pair), args.get(fields + 2 * pair + 1)));
     stream.change().log_mut().append(id, pairs, limits);
+    stream.notify("xadd");
     if let Some(trim) = trim {
         trim_stream(&mut stream, trim);
     }
@@ -76,6 +77,9 @@ fn trim_stream(stream: &mut CollectionMut<'_, Stream>, trim: Trim) -> u64 {
         cut = rest;
         removed as usize
     });
+    if removed > 0 {
+        stream.notify("xtrim");
+    }
     if let Some(cut) = cut {
         stream.bury(cut);
     }
@@ -98,7 +102,12 @@ pub(super) fn xdel(data: &mut Data<'_>) -> Result<(), CommandError> {
     let deleted = match database.edit::<Stream>(&key)? {
         Some(mut stream) => {
             check_ids(args, 2)?;
-            stream.reduce(|stream| ids(args, 2..args.len()).filter(|&id| stream.log_mut().delete(id)).count())
+            let deleted = stream
+                .reduce(|stream| ids(args, 2..args.len()).filter(|&id| stream.log_mut().delete(id)).count());
+            if deleted > 0 {
+                stream.notify("xdel");
+            }
+            deleted
         }
         None => 0,
     };
@@ -149,6 +158,7 @@ pub(super) fn xsetid(data: &mut Data<'_>) -> Result<(), CommandError> {
         }
         ((), Some(Beside::Quiet))
     });
+    stream.notify("xsetid");
     reply.ok();
     Ok(())
 }

@@ -265,10 +265,11 @@ pub(super) fn xclaim(data: &mut Data<'_>) -> Result<(), CommandError> {
     let Target { database, key, args, reply } = data.first();
     let mut stream = existing_group(database.edit::<Stream>(&key)?, args)?;
     let claim = Claim::parse(args, now_ms)?;
-    stream.change_beside(|stream| {
+    let created = stream.change_beside(|stream| {
         let Some(mut claimant) = Claimant::new(stream, args, now_ms, claim.only_ids) else {
-            return ((), None);
+            return (false, None);
         };
+        let created = claimant.changed;
         if claim.last_id > claimant.group.last_id {
             claimant.group.last_id = claim.last_id;
             claimant.changed = true;
@@ -276,8 +277,11 @@ pub(super) fn xclaim(data: &mut Data<'_>) -> Result<(), CommandError> {
         reply.array_of(|reply| {
             ids(args, 5..claim.ids_end).filter(|&id| claimant.claim_by_id(id, &claim, reply)).count()
         });
-        ((), claimant.changed.then_some(Beside::Quiet))
+        (created, claimant.changed.then_some(Beside::Quiet))
     });
+    if created {
+        stream.notify("xgroup-createconsumer");
+    }
     Ok(())
 }
 
@@ -317,8 +321,9 @@ pub(super) fn xautoclaim(data: &mut Data<'_>) -> Result<(), CommandError> {
     let (count, only_ids) = automatic_options(&data.args)?;
     let Target { database, key, args, reply } = data.first();
     let mut stream = existing_group(database.edit::<Stream>(&key)?, args)?;
-    stream.change_beside(|stream| {
-        let Some(mut claimant) = Claimant::new(stream, args, now_ms, only_ids) else { return ((), None) };
+    let created = stream.change_beside(|stream| {
+        let Some(mut claimant) = Claimant::new(stream, args, now_ms, only_ids) else { return (false, None) };
+        let created = claimant.changed;
         // The cursor stands first, and is known last.
         let mut claimed = Vec::new();
         let mut sweep = Sweep { idle_ms_min, count, next: Some(first), deleted: Vec::new() };
@@ -329,8 +334,11 @@ pub(super) fn xautoclaim(data: &mut Data<'_>) -> Result<(), CommandError> {
         reply.encoded(&claimed);
         reply.array(sweep.deleted.len());
         sweep.deleted.iter().for_each(|&id| write_id(reply, id));
-        ((), claimant.changed.then_some(Beside::Quiet))
+        (created, claimant.changed.then_some(Beside::Quiet))
     });
+    if created {
+        stream.notify("xgroup-createconsumer");
+    }
     Ok(())
 }
 

@@ -194,9 +194,9 @@ impl Reader<'_> {
         after: After,
         reply: &mut Reply<'_>,
     ) -> bool {
-        stream.change_beside(|stream| {
+        let (served, created) = stream.change_beside(|stream| {
             let (log, groups) = stream.log_and_groups();
-            let Some(mut group) = groups.edit(self.group) else { return (false, None) };
+            let Some(mut group) = groups.edit(self.group) else { return ((false, false), None) };
             let (number, created) = group.find_or_create_consumer(self.consumer, self.now_ms);
             group.set_seen(number, self.now_ms);
             let served = match after {
@@ -210,8 +210,12 @@ impl Reader<'_> {
                 }
                 After::Group => false,
             };
-            (served, (created || served).then_some(Beside::Quiet))
-        })
+            ((served, created), (created || served).then_some(Beside::Quiet))
+        });
+        if created {
+            stream.notify("xgroup-createconsumer");
+        }
+        served
     }
 
     /// Answers the entries that are pending for the consumer after an id, as many as are wanted.

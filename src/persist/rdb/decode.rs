@@ -115,9 +115,9 @@ impl Decoder {
             // Texts, and among them those of numbers.
             Layout::Block(Block::Set) => Built::Set(Set::beginning_with(Item::Bytes(b""))),
             Layout::Set | Layout::Block(Block::Intset) => Built::Set(Set::new()),
-            Layout::SortedSet { .. } | Layout::Block(Block::SortedSet | Block::SortedSetZiplist) => {
-                Built::SortedSet(SortedSet::new())
-            }
+            Layout::Block(Block::SortedSet | Block::SortedSetZiplist) => Built::SortedSet(SortedSet::new()),
+            // A packed one would lose the sign of -0 before it is known whether all fits into one.
+            Layout::SortedSet { .. } => Built::SortedSet(SortedSet::large()),
             Layout::Stream { version } => Built::Stream(Box::new(stream::Builder::new(version))),
             Layout::Hash | Layout::TimedHash { .. } | Layout::Block(_) => {
                 Built::Hash(Box::new(Edited::of_elements(b"")))
@@ -185,9 +185,8 @@ impl Decoder {
     /// Prepares for so many elements; a set does when it meets the first.
     fn expect(&mut self, count: usize) {
         match &mut self.built {
-            Built::SortedSet(set) => *set = SortedSet::expecting(count, self.limits.sorted_set),
             Built::Hash(hash) => **hash = Edited::expecting(count, self.limits.hash),
-            Built::Text(_) | Built::List(_) | Built::Set(_) | Built::Stream(_) => {}
+            Built::Text(_) | Built::List(_) | Built::Set(_) | Built::SortedSet(_) | Built::Stream(_) => {}
         }
     }
 
@@ -312,7 +311,9 @@ impl Decoder {
             Built::Hash(hash) => Moved::of_hash(hash),
             Built::List(list) => Moved::of_collection(std::mem::take(list)),
             Built::Set(set) => Moved::of_collection(std::mem::take(set)),
-            Built::SortedSet(set) => Moved::of_collection(std::mem::take(set)),
+            Built::SortedSet(set) => {
+                Moved::of_collection(std::mem::take(set).compacted(self.limits.sorted_set))
+            }
             Built::Stream(builder) => Moved::of_collection(builder.finish()),
         };
         // No collection but a stream is empty.

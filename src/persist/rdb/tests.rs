@@ -324,6 +324,16 @@ fn a_set_of_numbers_that_was_texts_stays_one() {
 }
 
 #[test]
+fn a_short_sorted_set_with_a_long_member_lost_the_sign_of_minus_zero() {
+    let mut set = SortedSet::large();
+    set.insert(b"", -0.0, limits().sorted_set);
+    set.insert(&[b'a'; 41], f64::NEG_INFINITY, limits().sorted_set);
+    let moved = Moved::of_collection(set).expect("it has members");
+    let back = restore(&written(moved.value(), true), limits()).expect("it is well formed");
+    assert_eq!(contents(back.value()), contents(moved.value()));
+}
+
+#[test]
 fn claims_of_a_short_payload_cost_nothing() {
     for bytes in [
         &b"\x00\x81\x00\x00\x00\x00\xff\xff\xff\xff"[..],

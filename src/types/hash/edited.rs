@@ -3,6 +3,7 @@
 use super::elements::{self, Elements};
 use super::view::View;
 use super::{Deadline, Hash, Limits};
+use crate::types::NEVER;
 use crate::types::packed::Item;
 
 /// A hash for changes. What has come of it is asked with [`Edited::finish`].
@@ -138,11 +139,13 @@ impl<'h> Edited<'h> {
         removed
     }
 
-    /// Gives a field that is there a deadline, in unix milliseconds, or takes it away ([`NEVER`](crate::types::NEVER)).
+    /// Gives a field that is there a deadline, in unix milliseconds, or takes it away ([`NEVER`]).
     pub fn set_deadline(&mut self, name: &[u8], deadline: i64) {
-        if self.view().deadline(name).is_some_and(|before| before != deadline) {
-            self.changed = true;
+        let Some(before) = self.view().deadline(name) else { return };
+        if before != deadline {
             self.hash().set_deadline(name, deadline);
         }
+        // To set a deadline again is a change, to take none away is not.
+        self.changed |= before != NEVER || deadline != NEVER;
     }
 }

@@ -110,13 +110,22 @@ impl SortedSet {
         SortedSet(Body::Packed(Packed::default()))
     }
 
-    /// An empty set that is to get `count` elements.
-    pub fn expecting(count: usize, limits: Limits) -> SortedSet {
-        if count <= limits.entries {
-            SortedSet::new()
-        } else {
-            SortedSet(Body::Large(Box::new(Large::new())))
+    /// An empty set that is large already.
+    pub fn large() -> SortedSet {
+        SortedSet(Body::Large(Box::new(Large::new())))
+    }
+
+    /// The same elements, in a packed set if the limits allow it.
+    pub fn compacted(self, limits: Limits) -> SortedSet {
+        let fits = |(member, _): (&[u8], f64)| member.len() <= limits.member_bytes;
+        if self.len() > limits.entries || !self.iter(0..self.len()).all(fits) {
+            return self;
         }
+        let mut packed = SortedSet::new();
+        self.iter(0..self.len()).for_each(|(member, score)| {
+            packed.insert(member, score, limits);
+        });
+        packed
     }
 
     pub fn len(&self) -> usize {
