@@ -27,7 +27,7 @@ use super::{Dispatcher, gate};
 
 /// Commands that go to other shards at once: bounds what their replies can come to before the limits of
 /// output are looked at.
-const SENT_COMMANDS_MAX: usize = 256;
+const SENT_COMMANDS_MAX: usize = 128;
 
 /// How far a burst came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

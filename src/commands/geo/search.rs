@@ -15,7 +15,7 @@ use crate::error::CommandError;
 use crate::resp::Reply;
 use crate::transaction::{Plan, Work};
 use crate::types::SortedSet;
-use crate::types::geo::{self as places, Found};
+use crate::types::geo::{self as places, Found, Point};
 
 /// The record of a command: `FORM` is a constant, which the functions close over.
 macro_rules! command {
@@ -83,7 +83,7 @@ fn answer(request: &Request, found: Vec<Found<'_>>, reply: &mut Reply<'_>) {
             reply.integer(found.score as i64);
         }
         if request.with_point {
-            write_point(found.point, reply);
+            write_point(Point::of_score(found.score), reply);
         }
     }
 }

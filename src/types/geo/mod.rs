@@ -65,6 +65,11 @@ impl Point {
 
     /// Meters to another place.
     pub fn distance(self, other: Point) -> f64 {
+        self.distance_with(radians(self.latitude).cos(), other)
+    }
+
+    /// The same, where the cosine of this place's latitude is known.
+    fn distance_with(self, cos_latitude: f64, other: Point) -> f64 {
         let half_longitude = (radians(other.longitude) - radians(self.longitude)) / 2.0;
         let sin_longitude = half_longitude.sin();
         if sin_longitude == 0.0 {
@@ -72,8 +77,8 @@ impl Point {
         }
         let (latitude, other_latitude) = (radians(self.latitude), radians(other.latitude));
         let sin_latitude = ((other_latitude - latitude) / 2.0).sin();
-        let square = sin_latitude * sin_latitude
-            + latitude.cos() * other_latitude.cos() * sin_longitude * sin_longitude;
+        let square =
+            sin_latitude * sin_latitude + cos_latitude * other_latitude.cos() * sin_longitude * sin_longitude;
         // Opposite places may come out a little above 1.
         2.0 * EARTH_RADIUS_METERS * square.min(1.0).sqrt().asin()
     }

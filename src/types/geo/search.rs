@@ -9,11 +9,8 @@ use crate::types::SortedSet;
 pub struct Found<'s> {
     pub member: &'s [u8],
     pub score: f64,
-    pub point: Point,
     /// From the center, in meters.
     pub distance: f64,
-    /// As the how manieth it was found.
-    pub position: u32,
 }
 
 /// Searches an area, cell by cell, until so many have been found.
@@ -22,10 +19,8 @@ pub fn search<'s>(set: &'s SortedSet, area: &Area, limit: usize) -> Vec<Found<'s
     let mut found: Vec<Found<'s>> = Vec::new();
     cover::ranges(area, |min, max| {
         set.visit_scores(min, max, |score, member| {
-            let point = Point::of_score(score);
-            if let Some(distance) = judge.distance(point) {
-                let position = found.len() as u32;
-                found.push(Found { member: member.bytes(), score, point, distance, position });
+            if let Some(distance) = judge.distance(Point::of_score(score)) {
+                found.push(Found { member: member.bytes(), score, distance });
             }
             found.len() < limit
         });
@@ -45,17 +40,17 @@ pub enum Order {
 
 /// Keeps the first `count` in this order; of equal distances, the ones found first.
 pub fn arrange(found: &mut Vec<Found<'_>>, order: Order, count: usize) {
-    if order != Order::Found {
-        let compare = |one: &Found<'_>, other: &Found<'_>| {
-            let distances = one.distance.total_cmp(&other.distance);
-            let distances = if order == Order::Farthest { distances.reverse() } else { distances };
-            distances.then(one.position.cmp(&other.position))
-        };
-        if count < found.len() {
-            found.select_nth_unstable_by(count, compare);
-            found.truncate(count);
-        }
-        found.sort_unstable_by(compare);
+    if order == Order::Found {
+        return found.truncate(count);
     }
-    found.truncate(count);
+    // No distance is below zero: their bits have their order. Only these are moved about.
+    let turned = if order == Order::Farthest { u64::MAX } else { 0 };
+    let keys = found.iter().enumerate().map(|(index, found)| (found.distance.to_bits() ^ turned, index));
+    let mut keys: Vec<(u64, usize)> = keys.collect();
+    if count < keys.len() {
+        keys.select_nth_unstable(count);
+        keys.truncate(count);
+    }
+    keys.sort_unstable();
+    *found = keys.into_iter().map(|(_, index)| found[index]).collect();
 }

@@ -77,7 +77,7 @@ impl Judge {
                 if along + self.cos_latitude * cos_min(latitude) * across > square_max {
                     return None;
                 }
-                let distance = self.center.distance(point);
+                let distance = self.center.distance_with(self.cos_latitude, point);
                 (distance <= radius).then_some(distance)
             }
             Limits::Rectangle { half_width, half_height, square_max } => {
@@ -90,7 +90,7 @@ impl Judge {
                 }
                 let same_latitude = Point { longitude: self.center.longitude, latitude: point.latitude };
                 let inside = point.distance(same_latitude) <= half_width;
-                inside.then(|| self.center.distance(point))
+                inside.then(|| self.center.distance_with(self.cos_latitude, point))
             }
         }
     }
