@@ -7,6 +7,9 @@
 use crate::error::CommandError;
 use crate::resp::number::{IntegerText, digit_pair};
 
+/// A letter, the longest number, a line end.
+const HEADER_BYTES_MAX: usize = 1 + 20 + 2;
+
 /// Writes one reply (and its nested elements) to the end of a buffer.
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
@@ -61,19 +64,20 @@ impl<'a> Reply<'a> {
 
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.header(b'$', bytes.len() as i64);
-        self.out.reserve(bytes.len() + 2);
-        self.out.extend_from_slice(bytes);
-        self.out.extend_from_slice(b"\r\n");
+        self.bulk_joined(bytes, &[]);
     }
 
     /// A bulk string that lies in two parts.
     #[inline]
     pub fn bulk_joined(&mut self, first: &[u8], second: &[u8]) {
-        self.header(b'$', (first.len() + second.len()) as i64);
-        self.out.reserve(first.len() + second.len() + 2);
+        let length = first.len() + second.len();
+        // Room for all of it at once: what follows does not grow the buffer.
+        self.out.reserve(length + HEADER_BYTES_MAX + 2);
+        self.header(b'$', length as i64);
         self.out.extend_from_slice(first);
-        self.out.extend_from_slice(second);
+        if !second.is_empty() {
+            self.out.extend_from_slice(second);
+        }
         self.out.extend_from_slice(b"\r\n");
     }
 
