@@ -174,7 +174,7 @@ impl Dispatcher {
                     database: header.database as usize,
                 });
                 batch.extras_out.push((number, Extra::Report(Box::new(report))));
-                return;
+                return self.shard.metrics.worked(header.command, Ticks::now().wrapping_sub(started));
             }
             Some(Run::Here(_)) | None => return,
         };
