@@ -42,6 +42,7 @@ pub mod monitor;
 mod random;
 pub mod scan;
 pub mod server;
+pub mod set_algebra;
 pub mod sets;
 pub mod slowlog;
 pub mod sort;

@@ -5,6 +5,31 @@
 //! collection of millions of elements holds nobody up when it goes. To add one: the structure in a file of
 //! its own, its [`Collection`], and a line in every match below.
 
+/// The part of a [`Collection`] that says which [`Object`] it is.
+macro_rules! kept_as {
+    ($structure:ident) => {
+        const KIND: Kind = Kind::$structure;
+
+        fn into_object(self) -> Object {
+            Object::$structure(self)
+        }
+
+        fn of(object: &Object) -> Option<&Self> {
+            match object {
+                Object::$structure(structure) => Some(structure),
+                _ => None,
+            }
+        }
+
+        fn of_mut(object: &mut Object) -> Option<&mut Self> {
+            match object {
+                Object::$structure(structure) => Some(structure),
+                _ => None,
+            }
+        }
+    };
+}
+
 pub mod bitmap;
 pub mod geo;
 pub mod hash;

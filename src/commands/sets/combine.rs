@@ -19,6 +19,7 @@ use ahash::RandomState;
 use super::super::{Command, Data, Run};
 use super::flat::Flat;
 use super::{set, write_item};
+use crate::commands::set_algebra::{Operation, Outcome};
 use crate::error::CommandError;
 use crate::keyspace::{Key, Keyspace};
 use crate::resp::{Args, Reply, number};
@@ -29,22 +30,6 @@ use crate::types::set::{BATCH, Limits, bits, bits_of};
 
 /// Sets that a member of a union is looked up in at most; of more, all members are gathered in a table.
 const UNION_LOOKUPS_MAX: usize = 2;
-
-/// What is made of the inputs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Union,
-    Intersection,
-    Difference,
-}
-
-/// What is done with the result.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Answered,
-    Counted,
-    Stored,
-}
 
 /// A command of this family.
 #[derive(Clone, Copy)]

@@ -18,6 +18,7 @@ use ahash::RandomState;
 use super::super::{Command, Data, Run};
 use super::flat::Flat;
 use super::{parse_score, sorted_set, write_elements};
+use crate::commands::set_algebra::{Operation, Outcome};
 use crate::error::CommandError;
 use crate::keyspace::{EntryRef, Key, Keyspace, Kind};
 use crate::resp::{Args, Reply, number};
@@ -30,22 +31,6 @@ type Element<'e> = (&'e [u8], f64);
 
 /// The score of the members of ordinary sets.
 const SET_SCORE: f64 = 1.0;
-
-/// What is made of the inputs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Union,
-    Intersection,
-    Difference,
-}
-
-/// What is done with the result.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Answered,
-    Counted,
-    Stored,
-}
 
 /// A command of this family.
 #[derive(Clone, Copy)]

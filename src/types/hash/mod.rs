@@ -272,25 +272,7 @@ impl Hash {
 }
 
 impl Collection for Hash {
-    const KIND: Kind = Kind::Hash;
-
-    fn into_object(self) -> Object {
-        Object::Hash(self)
-    }
-
-    fn of(object: &Object) -> Option<&Hash> {
-        match object {
-            Object::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
-
-    fn of_mut(object: &mut Object) -> Option<&mut Hash> {
-        match object {
-            Object::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
+    kept_as!(Hash);
 
     fn encoding(&self) -> Encoding {
         self.view().encoding()

@@ -234,25 +234,7 @@ pub fn limit_of_setting(setting: i32) -> Limit {
 }
 
 impl Collection for List {
-    const KIND: Kind = Kind::List;
-
-    fn into_object(self) -> Object {
-        Object::List(self)
-    }
-
-    fn of(object: &Object) -> Option<&List> {
-        match object {
-            Object::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    fn of_mut(object: &mut Object) -> Option<&mut List> {
-        match object {
-            Object::List(list) => Some(list),
-            _ => None,
-        }
-    }
+    kept_as!(List);
 
     fn encoding(&self) -> Encoding {
         match &self.0 {

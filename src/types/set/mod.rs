@@ -398,25 +398,7 @@ fn longest_text(block: &Block) -> usize {
 }
 
 impl Collection for Set {
-    const KIND: Kind = Kind::Set;
-
-    fn into_object(self) -> Object {
-        Object::Set(self)
-    }
-
-    fn of(object: &Object) -> Option<&Set> {
-        match object {
-            Object::Set(set) => Some(set),
-            _ => None,
-        }
-    }
-
-    fn of_mut(object: &mut Object) -> Option<&mut Set> {
-        match object {
-            Object::Set(set) => Some(set),
-            _ => None,
-        }
-    }
+    kept_as!(Set);
 
     fn encoding(&self) -> Encoding {
         match &self.0 {

@@ -358,25 +358,7 @@ impl SortedSet {
 }
 
 impl Collection for SortedSet {
-    const KIND: Kind = Kind::SortedSet;
-
-    fn into_object(self) -> Object {
-        Object::SortedSet(self)
-    }
-
-    fn of(object: &Object) -> Option<&SortedSet> {
-        match object {
-            Object::SortedSet(set) => Some(set),
-            _ => None,
-        }
-    }
-
-    fn of_mut(object: &mut Object) -> Option<&mut SortedSet> {
-        match object {
-            Object::SortedSet(set) => Some(set),
-            _ => None,
-        }
-    }
+    kept_as!(SortedSet);
 
     fn encoding(&self) -> Encoding {
         match &self.0 {

@@ -108,25 +108,7 @@ impl Stream {
 }
 
 impl Collection for Stream {
-    const KIND: Kind = Kind::Stream;
-
-    fn into_object(self) -> Object {
-        Object::Stream(self)
-    }
-
-    fn of(object: &Object) -> Option<&Stream> {
-        match object {
-            Object::Stream(stream) => Some(stream),
-            _ => None,
-        }
-    }
-
-    fn of_mut(object: &mut Object) -> Option<&mut Stream> {
-        match object {
-            Object::Stream(stream) => Some(stream),
-            _ => None,
-        }
-    }
+    kept_as!(Stream);
 
     fn encoding(&self) -> Encoding {
         Encoding::Stream
