@@ -2,7 +2,7 @@
 
 use super::{Command, CommandTable, Data, Merge, Run, Split, keyspec};
 use crate::error::CommandError;
-use crate::keyspace::{Keyspace, KeyspaceOptions, Moved};
+use crate::keyspace::{Budget, Keyspace, KeyspaceOptions, Moved};
 use crate::resp::{Args, Reply, Span};
 use crate::shard::batch::NO_KEY;
 use crate::transaction::{Plan, Route, StepResult};
@@ -46,6 +46,24 @@ impl Default for Harness {
 }
 
 impl Harness {
+    /// Runs a command that takes nearly all there is away: it is freed in more than `steps_min` steps, and
+    /// nothing at all is left once `rest` has run, too.
+    pub fn check_freed_in_steps(&mut self, line: &str, steps_min: usize, rest: &str) {
+        let full = self.keyspaces[0].memory_bytes();
+        self.run(line);
+        let keyspace = &mut self.keyspaces[0];
+        assert!(keyspace.memory_bytes() > full * 9 / 10, "{line}: it waits to be freed");
+        let mut steps = 0;
+        while keyspace.step(Budget(100)) {
+            steps += 1;
+        }
+        assert!(steps > steps_min, "{line}: {steps} steps");
+        assert!(keyspace.memory_bytes() < full / 100, "{line}: {} are left", keyspace.memory_bytes());
+        self.run(rest);
+        while self.keyspaces[0].step(Budget(100)) {}
+        assert_eq!(self.keyspaces[0].memory_bytes(), 0, "{line}");
+    }
+
     /// One shard.
     pub fn new() -> Self {
         Harness::with_shards(1, false)

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::commands::testing::Harness;
-use crate::keyspace::Budget;
 use crate::types::set::Limits;
 
 /// The lines of a reply in order: the members of a set come in any.
@@ -226,18 +225,6 @@ fn a_large_set_goes_in_steps() {
         for n in 0..20_000 {
             harness.run(&format!("SADD s member:{n}"));
         }
-        let full = harness.keyspaces[0].memory_bytes();
-        harness.run(line);
-        let keyspace = &mut harness.keyspaces[0];
-        assert!(keyspace.memory_bytes() > full * 9 / 10, "{line}: it waits to be freed");
-        let mut steps = 0;
-        while keyspace.step(Budget(100)) {
-            steps += 1;
-        }
-        assert!(steps > 20, "{line}: {steps} steps");
-        assert!(keyspace.memory_bytes() < full / 100, "{line}: {} are left", keyspace.memory_bytes());
-        harness.run("DEL s t");
-        while harness.keyspaces[0].step(Budget(100)) {}
-        assert_eq!(harness.keyspaces[0].memory_bytes(), 0, "{line}");
+        harness.check_freed_in_steps(line, 20, "DEL s t");
     }
 }

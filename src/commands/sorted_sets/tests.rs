@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::{End, Shape, pop_first};
 use crate::commands::Data;
 use crate::commands::testing::{Harness, with_args};
-use crate::keyspace::Budget;
 use crate::resp::Reply;
 use crate::shard::batch::NO_KEY;
 use crate::types::sorted_set::Limits;
@@ -289,18 +288,6 @@ fn a_large_set_goes_in_steps() {
         for n in 0..20_000 {
             harness.run(&format!("ZADD z {n} member:{n}"));
         }
-        let full = harness.keyspaces[0].memory_bytes();
-        harness.run(line);
-        let keyspace = &mut harness.keyspaces[0];
-        assert!(keyspace.memory_bytes() > full * 9 / 10, "{line}: it waits to be freed");
-        let mut steps = 0;
-        while keyspace.step(Budget(100)) {
-            steps += 1;
-        }
-        assert!(steps > 100, "{line}: {steps} steps");
-        assert!(keyspace.memory_bytes() < full / 100, "{line}: {} are left", keyspace.memory_bytes());
-        harness.run("DEL z s");
-        while harness.keyspaces[0].step(Budget(100)) {}
-        assert_eq!(harness.keyspaces[0].memory_bytes(), 0, "{line}");
+        harness.check_freed_in_steps(line, 100, "DEL z s");
     }
 }
