@@ -116,10 +116,16 @@ impl Axis {
                 room >= (size(&pair[0].1) + size(&pair[1].1)) / 2.0
             })
         };
-        // Every tick, every second one, and so on, from the first.
+        let powers = || all.iter().filter(|(tick, _)| (tick.log10() - tick.log10().round()).abs() < 1e-9);
+        let candidates = match (self.scale, self.unit) {
+            (Scale::Log, Unit::Count | Unit::Time) => vec![all.clone(), powers().cloned().collect()],
+            _ => Vec::new(),
+        };
+        // Else every tick, every second one, and so on, from the first.
         let thinned =
             (1..=all.len().max(1)).map(|step| all.iter().step_by(step).cloned().collect::<Vec<_>>());
-        thinned.into_iter().find(|ticks| fits(ticks)).unwrap_or_default()
+        let few = |ticks: &Vec<(f64, String)>| ticks.len() > 1 || all.len() < 2;
+        candidates.into_iter().filter(few).chain(thinned).find(|ticks| fits(ticks)).unwrap_or_default()
     }
 }
 
@@ -143,9 +149,8 @@ fn logarithmic(min: f64, max: f64) -> (f64, f64, Vec<f64>) {
     let high = rounds(&[1.0, 2.0, 5.0])
         .find(|value| *value >= max * 0.999 && *value > low * 1.5)
         .unwrap_or(max * 2.0);
-    // Over many decades the powers of ten are enough.
-    let factors: &[f64] = if high / low > 2e3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-    let ticks = rounds(factors).filter(|value| (low * 0.999..=high * 1.001).contains(value)).collect();
+    let ticks =
+        rounds(&[1.0, 2.0, 5.0]).filter(|value| (low * 0.999..=high * 1.001).contains(value)).collect();
     (low, high, ticks)
 }
 
@@ -170,7 +175,7 @@ mod tests {
         assert_eq!(labels(&times, 500.0), ["10 µs", "20 µs", "50 µs", "100 µs", "200 µs", "500 µs", "1 ms"]);
         assert!(times.place(12.0) > 0.0 && times.place(700.0) < 1.0);
         let wide = axis(Unit::Time, Scale::Log, &[12.0, 700_000.0]);
-        assert_eq!(labels(&wide, 500.0), ["10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]);
+        assert_eq!(labels(&wide, 300.0), ["10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]);
         let nines = axis(Unit::Percentile, Scale::Linear, &[0.0, 4.3]);
         assert_eq!(labels(&nines, 500.0), ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
     }

@@ -115,6 +115,13 @@ fn shortened(text: &str, width: f64) -> String {
     if text_width(text) <= width {
         return text.to_string();
     }
-    let kept = (width / text_width("x")) as usize;
-    text.chars().take(kept.saturating_sub(1)).chain(['…']).collect()
+    let mut kept = String::new();
+    for character in text.chars() {
+        kept.push(character);
+        if text_width(&kept) + text_width("…") > width {
+            kept.pop();
+            break;
+        }
+    }
+    kept + "…"
 }

@@ -16,7 +16,7 @@ impl Size {
     pub fn width(self) -> f64 {
         match self {
             Size::Wide => 840.0,
-            Size::Narrow => 400.0,
+            Size::Narrow => 370.0,
         }
     }
 
@@ -30,7 +30,13 @@ impl Size {
 
 /// Units that a text of the style's font size takes; rather too many than too few.
 pub fn text_width(text: &str) -> f64 {
-    6.9 * text.chars().count() as f64
+    let one = |character: char| match character {
+        ' ' | '.' | ',' | ':' | '\'' | 'i' | 'j' | 'l' | '|' => 4.5,
+        'm' | 'w' | 'A'..='Z' | '@' | '%' | '—' => 11.0,
+        _ if character.is_ascii() || matches!(character, 'µ' | '×' | '…' | '–') => 7.8,
+        _ => 14.0,
+    };
+    text.chars().map(one).sum()
 }
 
 /// A coordinate: tenths are finer than any screen.

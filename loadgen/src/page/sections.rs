@@ -209,8 +209,8 @@ fn colours(runs: &[(&Source, &Run, &RunData)]) -> Vec<usize> {
         .collect()
 }
 
-const PERCENTILE_EXPLANATION: &str = "Every mark to the right stands for ten times fewer, slower requests; the line \
-     ends at the slowest one.";
+const PERCENTILE_EXPLANATION: &str =
+    "From one mark to the next a tenth of the requests remains: the slower ones. A line ends at the slowest.";
 
 fn percentiles(sources: &[Source]) -> Vec<Markup> {
     let groups = in_groups(sources);

@@ -1,5 +1,9 @@
 //! Results of loads that never ran: every figure is known.
 
+#![allow(dead_code, reason = "each test uses a part of this")]
+
+pub mod browser;
+
 use hdrhistogram::Histogram;
 use polder_loadgen::keys::Random;
 use polder_loadgen::report::{GeneratorCost, LatencyUs, ServerCost};
