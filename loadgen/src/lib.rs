@@ -16,6 +16,7 @@ pub mod compare;
 pub mod report;
 pub mod show;
 pub mod hdr;
+pub mod origin;
 pub mod result;
 pub mod runner;
 pub mod outcome;

@@ -145,7 +145,7 @@ fn logarithmic(min: f64, max: f64) -> (f64, f64, Vec<f64>) {
     let rounds = |factors: &'static [f64]| {
         decades.clone().flat_map(move |decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)))
     };
-    let low = rounds(&[1.0, 2.0, 5.0]).filter(|value| *value <= min * 1.001).last().unwrap_or(min);
+    let low = rounds(&[1.0, 2.0, 5.0]).take_while(|value| *value <= min * 1.001).fold(min, |_, value| value);
     let high = rounds(&[1.0, 2.0, 5.0])
         .find(|value| *value >= max * 0.999 && *value > low * 1.5)
         .unwrap_or(max * 2.0);

@@ -170,11 +170,14 @@ fn values(series: &[Series]) -> impl Iterator<Item = f64> + Clone {
     series.iter().flat_map(|line| line.points.iter().map(|point| point.1))
 }
 
+/// What the runs of a plot have in common, and the runs.
+type RunGroup<'a> = (String, Vec<(&'a Source, &'a Run, &'a RunData)>);
+
 /// Runs in so many plots that the lines of each can be told apart: all in one, else one for each name, else
 /// one for each label.
-fn in_groups(sources: &[Source]) -> Vec<(String, Vec<(&Source, &Run, &RunData)>)> {
+fn in_groups(sources: &[Source]) -> Vec<RunGroup<'_>> {
     let by = |key: fn(&Run, &RunData) -> String| {
-        let mut groups: Vec<(String, Vec<_>)> = Vec::new();
+        let mut groups: Vec<RunGroup> = Vec::new();
         for (source, run, data) in all_runs(sources) {
             let key = key(run, data);
             match groups.iter_mut().find(|(known, _)| *known == key) {
@@ -185,7 +188,7 @@ fn in_groups(sources: &[Source]) -> Vec<(String, Vec<(&Source, &Run, &RunData)>)
         groups
     };
     let all = [by(|_, _| String::new()), by(|run, _| run.name.clone()), by(|_, data| data.label.clone())];
-    let fits = |groups: &Vec<(String, Vec<_>)>| groups.iter().all(|(_, runs)| runs.len() <= SERIES_MAX);
+    let fits = |groups: &Vec<RunGroup>| groups.iter().all(|(_, runs)| runs.len() <= SERIES_MAX);
     let mut all = all.into_iter();
     let found = all.by_ref().find(fits);
     // Even runs of one label may be many: then they are cut without a sense.
