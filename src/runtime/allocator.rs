@@ -43,6 +43,8 @@ pub const fn rounded_bytes(size: usize) -> usize {
     (size + (1 << shift) - 1) >> shift << shift
 }
 
+const CACHE_LINE_BYTES: usize = 64;
+
 /// Fetches the cache line at an address, should there be one.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
@@ -53,6 +55,14 @@ pub fn prefetch(address: *const u8) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
+}
+
+/// Fetches the first cache lines of some bytes.
+#[inline(always)]
+pub fn prefetch_lines(bytes: &[u8], lines_max: usize) {
+    for line in bytes.chunks(CACHE_LINE_BYTES).take(lines_max) {
+        prefetch(line.as_ptr());
+    }
 }
 
 #[inline(always)]
