@@ -336,6 +336,17 @@ fn the_size_of_a_bulk_can_be_limited() {
     });
 }
 
+/// A length of more than 32 bits was once cut to its lower half, and what came behind it read as commands.
+#[test]
+fn no_bulk_has_two_gigabytes() {
+    let server = Server::polder(2, &["--proto-max-bulk-len", "100gb"]);
+    for length in ["4294967300", "2147483648"] {
+        let mut client = server.client();
+        client.send(format!("*2\r\n$3\r\nGET\r\n${length}\r\nabcd\r\n").as_bytes()).expect("it reads");
+        assert_eq!(client.read(), Ok(protocol_error("invalid bulk length")), "{length}");
+    }
+}
+
 /// What a client announces costs nothing before it comes.
 #[test]
 fn announced_sizes_take_no_memory() {
