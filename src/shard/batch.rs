@@ -110,7 +110,7 @@ pub struct Batch {
     pub extras_in: Vec<(u32, Extra)>,
     pub replies: Vec<u8>,
     /// Where each item's reply ends in `replies`.
-    ends: Vec<u32>,
+    ends: Vec<usize>,
     /// What comes back besides the reply, by the number of the item.
     pub extras_out: Vec<(u32, Extra)>,
     /// Items that took long, and how many clock ticks; the origin knows whose they are.
@@ -193,14 +193,14 @@ impl Batch {
     /// Marks the end of an item's reply.
     #[inline]
     pub fn end_reply(&mut self) {
-        self.ends.push(self.replies.len() as u32);
+        self.ends.push(self.replies.len());
     }
 
     /// The replies of items `first` to `last` (exclusive).
     #[inline]
     pub fn replies_of(&self, first: u32, last: u32) -> &[u8] {
-        let start = if first == 0 { 0 } else { self.ends[first as usize - 1] as usize };
-        let end = if last == 0 { 0 } else { self.ends[last as usize - 1] as usize };
+        let start = if first == 0 { 0 } else { self.ends[first as usize - 1] };
+        let end = if last == 0 { 0 } else { self.ends[last as usize - 1] };
         &self.replies[start..end]
     }
 
@@ -361,6 +361,19 @@ impl ItemHeader {
 mod tests {
     use super::*;
     use crate::resp::Args;
+
+    /// Of many large replies: 128 values of a pipeline may have half a gigabyte each.
+    #[test]
+    fn replies_of_more_than_four_gigabytes() {
+        // Zeros that nobody looks at are no memory.
+        let mut batch = Batch { replies: vec![0; (4 << 30) + 100], ..Batch::default() };
+        batch.replies.truncate((4 << 30) + 10);
+        batch.end_reply();
+        batch.replies.extend_from_slice(b"+OK\r\n");
+        batch.end_reply();
+        assert_eq!(batch.reply(0).len(), (4 << 30) + 10);
+        assert_eq!(batch.reply(1), b"+OK\r\n");
+    }
 
     #[test]
     fn items_come_out_as_they_went_in() {
