@@ -44,6 +44,8 @@ pub struct Exec {
     databases: Vec<u16>,
     /// The command that comes next.
     next: usize,
+    /// The last command that goes to a shard.
+    last_sent: usize,
     /// How its commands go to their shards.
     kind: BatchKind,
     /// Whose locks it holds.
@@ -87,7 +89,8 @@ impl Needs {
 impl Exec {
     fn header(&self, index: usize, resp3: bool) -> ItemHeader {
         let command = self.burst.call(index).command;
-        ItemHeader { resp3, in_exec: true, ..ItemHeader::new(command, self.databases[index]) }
+        let exec_goes_on = index < self.last_sent;
+        ItemHeader { resp3, exec_goes_on, ..ItemHeader::new(command, self.databases[index]) }
     }
 
     pub fn call(&self, index: usize) -> Call {
@@ -385,12 +388,14 @@ impl Dispatcher {
         let mut burst = Burst::new(queued.frames, queued.spans, queued.owned);
         burst.resolve(&queued.bytes, &mut self.shard, &self.table, database as usize);
         let databases = self.databases_of(&queued.bytes, &mut burst, database);
+        let last_sent = (0..burst.frames.len()).rev().find(|&index| burst.call(index).way != Way::Here);
         Ok(Box::new(Exec {
             command,
             bytes: queued.bytes,
             burst,
             databases,
             next: 0,
+            last_sent: last_sent.unwrap_or(0),
             kind: BatchKind::Plain,
             waited: false,
             transaction: None,

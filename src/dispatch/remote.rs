@@ -78,7 +78,7 @@ impl Dispatcher {
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
                 if !deferred.has(number as u32, &batch.groups) {
                     self.execute_item(&mut batch, number as u32, header, spans, deferred.group);
-                    if !self.parking.is_empty() && !header.in_exec && batch.kind == BatchKind::Plain {
+                    if !self.parking.is_empty() && !header.exec_goes_on && batch.kind == BatchKind::Plain {
                         self.serve_ready();
                     }
                 }

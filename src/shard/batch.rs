@@ -31,8 +31,8 @@ pub struct ItemHeader {
     pub no_touch: bool,
     /// The client waits if its command finds nothing.
     pub parks: bool,
-    /// One of the commands of an EXEC: nobody is served until all have run.
-    pub in_exec: bool,
+    /// Another command of the same EXEC follows: nobody is served until all have run.
+    pub exec_goes_on: bool,
     pub database: u16,
     pub arguments: u32,
     /// The hash slot of the first key where tables are kept by slot, else 0; or [`NO_KEY`].
@@ -45,7 +45,7 @@ const HEADER_BYTES: usize = 20;
 const RESP3: u8 = 1;
 const NO_TOUCH: u8 = 2;
 const PARKS: u8 = 4;
-const IN_EXEC: u8 = 8;
+const EXEC_GOES_ON: u8 = 8;
 /// An argument with this bit in its length is a vector of its own; the rest is its number.
 const OWNED: u32 = 1 << 31;
 
@@ -314,7 +314,7 @@ impl ItemHeader {
             resp3: false,
             no_touch: false,
             parks: false,
-            in_exec: false,
+            exec_goes_on: false,
             database,
             arguments: 0,
             slot: NO_KEY,
@@ -327,8 +327,12 @@ impl ItemHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..2].copy_from_slice(&self.command.to_le_bytes());
         bytes[2] = self.step;
-        let flags =
-            [(self.resp3, RESP3), (self.no_touch, NO_TOUCH), (self.parks, PARKS), (self.in_exec, IN_EXEC)];
+        let flags = [
+            (self.resp3, RESP3),
+            (self.no_touch, NO_TOUCH),
+            (self.parks, PARKS),
+            (self.exec_goes_on, EXEC_GOES_ON),
+        ];
         bytes[3] = flags.iter().fold(0, |bits, &(set, bit)| bits | if set { bit } else { 0 });
         bytes[4..6].copy_from_slice(&self.database.to_le_bytes());
         bytes[6..10].copy_from_slice(&self.arguments.to_le_bytes());
@@ -348,7 +352,7 @@ impl ItemHeader {
             resp3: bytes[3] & RESP3 != 0,
             no_touch: bytes[3] & NO_TOUCH != 0,
             parks: bytes[3] & PARKS != 0,
-            in_exec: bytes[3] & IN_EXEC != 0,
+            exec_goes_on: bytes[3] & EXEC_GOES_ON != 0,
             database: field(4, 2) as u16,
             arguments: field(6, 4) as u32,
             slot: field(10, 2) as u16,
@@ -384,7 +388,7 @@ mod tests {
             resp3: true,
             no_touch: false,
             parks: true,
-            in_exec: false,
+            exec_goes_on: false,
             database: 15,
             arguments: 3,
             slot: 16383,
