@@ -22,7 +22,8 @@ pub struct Log {
     entries_added: u64,
     /// The id of the last entry, if there is one.
     last_entry: Option<Id>,
-    /// The id of the last entry of the last block, even if it is deleted.
+    /// The id of the last entry of the last block, even if it is deleted: it may then be above the last id that
+    /// was given out, which can be set back.
     tail: Id,
 }
 
@@ -108,7 +109,8 @@ impl Log {
     pub fn append<'a>(&mut self, id: Id, pairs: impl Pairs<'a>, limits: Limits) {
         debug_assert!(id > self.last_id);
         let tail = self.tail;
-        let pushed = self.blocks.last_mut().is_some_and(|block| {
+        // Within a block ids only grow, those of deleted entries included.
+        let pushed = self.blocks.last_mut().filter(|_| id > tail).is_some_and(|block| {
             let before = block.heap_bytes();
             let pushed = block.push(tail, id, pairs.clone(), limits);
             self.block_bytes = self.block_bytes + block.heap_bytes() - before;
@@ -118,7 +120,8 @@ impl Log {
             self.append_block(id, pairs);
         }
         self.len += 1;
-        self.entries_added += 1;
+        // The number of a stream that was restored may be any.
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         self.last_entry = Some(id);
         self.tail = id;
