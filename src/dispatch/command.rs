@@ -36,6 +36,7 @@ pub struct Coordination {
     pub args: KeptArgs,
     pub database: u16,
     resp3: bool,
+    no_touch: bool,
     started: u64,
     state: State,
     /// The transaction whose locks it holds.
@@ -113,7 +114,8 @@ impl Dispatcher {
         let session = self.shard.sessions.current(token);
         session.commands += 1;
         session.last_command = call.command;
-        let (database, resp3, authenticated) = (session.database, session.resp3, session.authenticated);
+        let (database, resp3, no_touch) = (session.database, session.resp3, session.no_touch);
+        let authenticated = session.authenticated;
         if let Err(error) = gate::admit(command, authenticated, &self.shard) {
             self.refuse(token, call.command, &error, out);
             return true;
@@ -126,6 +128,7 @@ impl Dispatcher {
             args: KeptArgs::keep(&burst.args(index, bytes)),
             database,
             resp3,
+            no_touch,
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction: None,
@@ -144,7 +147,8 @@ impl Dispatcher {
         out: &mut Vec<u8>,
     ) -> bool {
         let session = self.shard.sessions.get(token);
-        let (resp3, client_id) = session.map_or((false, 0), |session| (session.resp3, session.id));
+        let (resp3, no_touch, client_id) =
+            session.map_or((false, false, 0), |session| (session.resp3, session.no_touch, session.id));
         let call = exec.call(index);
         let (args, database) = (KeptArgs::keep(&exec.args(index)), exec.database(index));
         let transaction = exec.transaction;
@@ -154,6 +158,7 @@ impl Dispatcher {
             args,
             database,
             resp3,
+            no_touch,
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction,
@@ -296,6 +301,7 @@ impl Dispatcher {
             args: KeptArgs::keep(&args),
             database: session.database,
             resp3: session.resp3,
+            no_touch: session.no_touch,
             started: Ticks::now(),
             state: State::Gather,
             transaction: None,
@@ -727,8 +733,8 @@ impl Coordination {
     }
 
     fn share_header(&self) -> ItemHeader {
-        let resp3 = self.resp3;
-        ItemHeader { step: SHARE, resp3, ..ItemHeader::new(self.command, self.database) }
+        let (resp3, no_touch) = (self.resp3, self.no_touch);
+        ItemHeader { step: SHARE, resp3, no_touch, ..ItemHeader::new(self.command, self.database) }
     }
 }
 
