@@ -87,10 +87,10 @@ impl Needs {
 }
 
 impl Exec {
-    fn header(&self, index: usize, resp3: bool) -> ItemHeader {
+    fn header(&self, index: usize, (resp3, no_touch): (bool, bool)) -> ItemHeader {
         let command = self.burst.call(index).command;
         let exec_goes_on = index < self.last_sent;
-        ItemHeader { resp3, exec_goes_on, ..ItemHeader::new(command, self.databases[index]) }
+        ItemHeader { resp3, no_touch, exec_goes_on, ..ItemHeader::new(command, self.databases[index]) }
     }
 
     pub fn call(&self, index: usize) -> Call {
@@ -193,7 +193,9 @@ impl Dispatcher {
             TransactionAction::Multi => self.multi(token),
             TransactionAction::Discard => self.discard(token),
             TransactionAction::Unwatch => {
+                // It is none of a MULTI's commands here: nothing is left, and blocks go their short way again.
                 self.unwatch(token);
+                self.shard.sessions.current(token).transaction = None;
                 Ok(())
             }
             TransactionAction::Watch => match self.watch(token, call.command, bytes, burst, index, started) {
@@ -678,8 +680,8 @@ impl Dispatcher {
     ) -> Slot {
         let command = self.table.get(CommandId(call.command));
         let session = self.shard.sessions.get(token);
-        let resp3 = session.is_some_and(|session| session.resp3);
-        let header = exec.header(index, resp3);
+        let settings = session.map_or((false, false), |session| (session.resp3, session.no_touch));
+        let header = exec.header(index, settings);
         let kind = exec.kind;
         let Exec { bytes, burst, .. } = exec;
         if !self.shard.monitors.is_empty() && call.way != Way::Here {
