@@ -9,7 +9,7 @@ use crate::keyspace::{Moved, Value};
 use crate::types::hash::{self, Edited};
 use crate::types::packed::{End, Item};
 use crate::types::stream::{Id, Pending};
-use crate::types::{Collection, Limits, List, NEVER, Set, SortedSet, Stream, set, sorted_set};
+use crate::types::{Collection, Encoding, Limits, List, NEVER, Set, SortedSet, Stream, set, sorted_set};
 
 /// Small ones become large early, so that short tests meet both.
 fn limits() -> Limits {
@@ -312,6 +312,18 @@ fn the_bytes_that_redis_writes() {
         let compressed = bytes.get(1) == Some(&0xC3);
         assert_eq!(written(value.value(), true) == bytes, !compressed, "{bytes:?}");
     }
+}
+
+/// Its payload said that it was one that Redis 7.2 reads, with a type that came with 7.4.
+#[test]
+fn a_hash_whose_fields_have_lost_their_deadlines_has_none() {
+    let mut hash = Edited::of_elements(b"");
+    hash.set(b"f", b"v", limits().hash);
+    hash.set_deadline(b"f", 5);
+    hash.set_deadline(b"f", NEVER);
+    let moved = Moved::of_hash(&mut hash).expect("it has a field");
+    assert!(matches!(moved.value(), Value::Hash(hash) if hash.encoding() == Encoding::ListpackEx));
+    assert_eq!(written(moved.value(), true), b"\x10\x0d\x0d\0\0\0\x02\0\x81f\x02\x81v\x02\xff");
 }
 
 #[test]
