@@ -56,7 +56,7 @@ pub mod transactions;
 pub mod waiting;
 
 use crate::error::CommandError;
-use crate::keyspace::{Database, Key, Keyspace, Moved};
+use crate::keyspace::{Database, Key, KeyPlace, Keyspace, Moved};
 use crate::resp::{Args, Reply};
 use crate::runtime::engine::Token;
 use crate::session::Session;
@@ -116,6 +116,8 @@ pub struct Data<'a> {
     pub key_hash: u64,
     /// Its hash slot where tables are kept by slot, else 0; [`NO_KEY`] where nobody has looked.
     pub key_slot: u16,
+    /// Where all keys of a command with several are, if somebody has looked already; else empty.
+    pub known_keys: &'a [KeyPlace],
     pub reply: Reply<'a>,
     /// A value on its way from one shard to another, in the steps of [`Run::Hops`].
     pub moved: Option<Moved>,

@@ -286,6 +286,7 @@ impl Dispatcher {
                 has_waited: false,
                 park: None,
                 waits_as: None,
+                known_keys: &[],
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);

@@ -334,6 +334,7 @@ impl Dispatcher {
             has_waited: true,
             park: None,
             waits_as: None,
+            known_keys: &[],
         };
         let result = whole(&mut data);
         if data.park.is_some() {

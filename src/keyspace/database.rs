@@ -16,6 +16,7 @@ use super::events::Events;
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::field_expiry::FIELDS_PER_STEP;
+use super::key::Key;
 use super::observers::Observers;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::value::Value;
@@ -35,15 +36,6 @@ const RANDOM_TRIES_MAX: usize = 1000;
 
 /// Stands for the tables of a database that never had a key.
 static EMPTY_TABLE: Table = Table::new();
-
-/// A key with what was computed from it once per request.
-#[derive(Clone, Copy, Debug)]
-pub struct Key<'a> {
-    pub bytes: &'a [u8],
-    pub hash: u64,
-    /// The hash slot if the keyspace has a table per slot, else 0.
-    pub slot: u16,
-}
 
 /// What the lookups of a database need to know of its surroundings; copied in by `Keyspace::database`.
 #[derive(Clone, Copy)]

@@ -388,9 +388,12 @@ fn a_large_value_is_written_in_short_pieces() {
     }
 }
 
+/// The time of the first entry, the name that entries have in common, and for each whether it does and its value.
+type RedisBlock<'a> = (u64, &'a [u8], &'a [(bool, &'a str)]);
+
 /// A stream as Redis writes it: blocks of one listpack each with the names that entries have in common, and groups
 /// with consumers, none of whom has anything.
-fn stream_bytes(blocks: &[(u64, &[u8], &[(bool, &str)])], groups: &[(&str, &[&str])]) -> Vec<u8> {
+fn stream_bytes(blocks: &[RedisBlock<'_>], groups: &[(&str, &[&str])]) -> Vec<u8> {
     let mut bytes = vec![type_number::STREAM_LISTPACKS_3];
     let text = |text: &[u8], bytes: &mut Vec<u8>| {
         write_length(text.len() as u64, bytes);
