@@ -208,8 +208,8 @@ impl Dispatcher {
             }
             Some(Run::EachShard { split, .. }) => {
                 let mut key_parts = Vec::new();
-                let (header, args) = (coordination.share_header(), coordination.args.args());
-                let parts = self.put_shares(BatchKind::Share, header, &args, split, &mut key_parts);
+                let (header, mut args) = (coordination.share_header(), coordination.args.args());
+                let parts = self.put_shares(BatchKind::Share, header, &mut args, split, &mut key_parts);
                 coordination.state = State::Shares { key_parts };
                 parts
             }
@@ -337,7 +337,7 @@ impl Dispatcher {
         &mut self,
         kind: BatchKind,
         header: ItemHeader,
-        args: &Args<'_>,
+        args: &mut Args<'_>,
         split: Split,
         key_parts: &mut Vec<u16>,
     ) -> Vec<PartOf> {
@@ -371,9 +371,15 @@ impl Dispatcher {
             let DividedKey { shard, hash, slot, .. } = own[0];
             let arguments = (1 + own.len() * stride) as u32;
             let header = ItemHeader { arguments, hash, slot, ..header };
-            let groups = own.iter().flat_map(|key| key.position..(key.position + stride).min(args.len()));
-            let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
-            let part = self.put_share(kind, shard, header, words);
+            let part = self.next_part(kind, shard);
+            let mut writer = self.batches.batch_mut(part.batch).begin(header);
+            writer.argument(args.get(0));
+            // Each of the others goes to this shard alone: big ones move.
+            for key in own {
+                (key.position..args.len())
+                    .take(stride)
+                    .for_each(|position| writer.argument_of(args, position));
+            }
             for key in own {
                 self.intend(part.batch, Intent::key(key.hash, writes));
                 key_parts[(key.position - 1) / stride] = parts.len() as u16;
@@ -397,12 +403,16 @@ impl Dispatcher {
         header: ItemHeader,
         words: impl Iterator<Item = &'b [u8]>,
     ) -> PartOf {
-        let number = self.batches.open_for(kind, self.shard.id, shard);
-        let batch = self.batches.batch_mut(number);
-        let part = PartOf { batch: number, first: batch.count(), count: 1 };
-        let mut writer = batch.begin(header);
+        let part = self.next_part(kind, shard);
+        let mut writer = self.batches.batch_mut(part.batch).begin(header);
         words.for_each(|word| writer.argument(word));
         part
+    }
+
+    /// Where the next item for a shard will be.
+    fn next_part(&mut self, kind: BatchKind, shard: usize) -> PartOf {
+        let batch = self.batches.open_for(kind, self.shard.id, shard);
+        PartOf { batch, first: self.batches.batch_mut(batch).count(), count: 1 }
     }
 
     fn put_work(&mut self, coordination: &Coordination, work: Vec<Work>) -> Vec<PartOf> {

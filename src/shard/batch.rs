@@ -10,7 +10,7 @@
 //! ```
 
 use crate::keyspace::Moved;
-use crate::resp::Span;
+use crate::resp::{Args, Span};
 use crate::runtime::latch::Latch;
 
 use super::locks::Intent;
@@ -174,7 +174,7 @@ impl Batch {
             }
         }
         let mut owned = self.owned.clone();
-        let args = crate::resp::Args::new(&self.items, &spans, &mut owned);
+        let args = Args::new(&self.items, &spans, &mut owned);
         args.iter().map(<[u8]>::to_vec).collect()
     }
 
@@ -292,6 +292,16 @@ impl ItemWriter<'_> {
         self.batch.items.extend_from_slice(bytes);
     }
 
+    /// An argument of a command: a big one is a vector already, and moves.
+    #[inline]
+    pub fn argument_of(&mut self, args: &mut Args<'_>, position: usize) {
+        if args.is_owned(position) {
+            self.owned_argument(args.take(position));
+        } else {
+            self.argument(args.get(position));
+        }
+    }
+
     /// An argument that is a vector already: moved, not copied.
     pub fn owned_argument(&mut self, bytes: Vec<u8>) {
         self.put_length(OWNED | self.batch.owned.len() as u32);
@@ -364,7 +374,6 @@ impl ItemHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::Args;
 
     /// Of many large replies: 128 values of a pipeline may have half a gigabyte each.
     #[test]
