@@ -153,15 +153,18 @@ mod tests {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 // More than a page of each, since the first block of a page shows nothing.
                 let blocks: Vec<*mut u8> =
+                    // SAFETY: the layout's size is not zero.
                     (0..600).map(|_| unsafe { CountingAllocator.alloc(layout) }).collect();
                 for &block in &blocks {
                     assert!(!block.is_null() && (block as usize).is_multiple_of(align), "{size} {align}");
+                    // SAFETY: the allocator gave out the block.
                     let usable = unsafe { mi_usable_size(block) };
                     assert!(usable >= size, "{size} {align}");
                     if size < 5000 {
                         assert_eq!(usable, rounded_bytes(size), "{size} {align}");
                     }
                 }
+                // SAFETY: each block came from this allocator, with this layout.
                 blocks.into_iter().for_each(|block| unsafe { CountingAllocator.dealloc(block, layout) });
             }
         }
