@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use polder::keyspace::Moved;
+use polder::keyspace::{Moved, Value};
+use polder::persist::rdb::{dump, verify};
 use polder::types::hash::{Deadline, Edited, Hash, Outcome, View};
 use polder::types::packed::{End, Limit, Packed, Wanted};
 use polder::types::stream::{Id, Stream, Threshold, Trim};
@@ -363,7 +364,12 @@ fn hash(choices: &mut Choices<'_>) {
     if let Stored::Hash(mut hash) = stored {
         hash.expire(now, usize::MAX);
         assert_eq!(hash.view().len(), model.len());
-        end(hash);
+        if !model.is_empty() {
+            let payload = dump(Value::Hash(hash.view()), true);
+            let written = verify(&payload).expect("it is a payload");
+            assert!(value::check(written, 100, 50), "what was written is a value");
+        }
+        while hash.free_some(3) > 0 {}
     }
 }
 

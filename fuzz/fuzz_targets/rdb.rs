@@ -4,7 +4,7 @@
 #![no_main]
 
 #[path = "../checks/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "every target calls one of the checks")]
 mod checks;
 
 use libfuzzer_sys::fuzz_target;
