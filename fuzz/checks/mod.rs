@@ -1,4 +1,4 @@
-//! What the fuzz targets check of a string of bytes; `tests/fuzz_seeds.rs` checks the same without a fuzzer.
+//! What the fuzz targets check of a string of bytes.
 
 pub mod encodings;
 pub mod structures;
