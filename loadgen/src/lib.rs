@@ -11,6 +11,7 @@
 
 pub mod compare;
 pub mod report;
+pub mod result;
 pub mod runner;
 pub mod worker;
 pub mod named;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
 use crate::options::LoadOptions;
@@ -12,7 +12,7 @@ use crate::options::LoadOptions;
 const BUSY: f64 = 0.95;
 
 /// Microseconds from the sending of a command to its reply.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LatencyUs {
     pub min: f64,
     pub mean: f64,
@@ -40,7 +40,7 @@ impl LatencyUs {
 }
 
 /// Processor time that requests cost the server.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ServerCost {
     pub user_ns_per_request: f64,
     pub system_ns_per_request: f64,
@@ -57,7 +57,7 @@ impl ServerCost {
 }
 
 /// Processor time that requests cost the generator.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorCost {
     pub ns_per_request: f64,
     /// Of its busiest thread.

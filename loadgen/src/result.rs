@@ -1,0 +1,140 @@
+//! The result of a load, as it is kept in a file: what measuring, showing and reporting have in common.
+//!
+//! A file holds one or several runs; a run has a total, a part for each command and one for each second.
+//! Times are in microseconds, rates per second, shares between 0 and 1, instants in seconds since the
+//! measurement began. Whoever reads files of an older `format` must say so.
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::{GeneratorCost, LatencyUs, ServerCost};
+
+/// Counts up when a field changes its meaning or goes away; new fields alone do not count.
+pub const FORMAT: u32 = 1;
+
+/// What `--json` writes and `report` reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultFile {
+    pub format: u32,
+    /// Name and version of the generator.
+    pub generator: String,
+    /// When it began, in RFC 3339 with UTC.
+    pub started_at: String,
+    pub command_line: Vec<String>,
+    pub machine: String,
+    /// What the server calls itself, such as "redis-server 7.0.15" or "polder-server 0.1.0".
+    pub server: String,
+    pub runs: Vec<Run>,
+}
+
+/// One load from its begin to its end: a test, a profile, or a step of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The test's or profile's name.
+    pub name: String,
+    pub load: Load,
+    pub seconds: f64,
+    pub requests: u64,
+    pub requests_per_second: f64,
+    /// Error replies.
+    pub errors: u64,
+    /// Replies of the wrong type or length.
+    pub wrong: u64,
+    /// Keys that were not there.
+    pub misses: u64,
+    pub reconnects: u64,
+    pub first_error: Option<String>,
+    pub total: Latencies,
+    /// One for each command of the load, in its order; a single one has the total's latencies.
+    pub commands: Vec<CommandResult>,
+    /// One for each second, the last one may be shorter.
+    pub intervals: Vec<Interval>,
+    /// Only of an open loop.
+    pub slip: Option<Slip>,
+    pub server: Option<ServerCost>,
+    pub generator: GeneratorCost,
+    /// `None`: not known, since the generator was busy and the server's process was not named.
+    pub generator_is_bottleneck: Option<bool>,
+    /// Why the load ended early.
+    pub failure: Option<String>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    pub engine: String,
+    pub clients: u32,
+    pub pipeline: u32,
+    pub keys: u64,
+    pub value_bytes: u32,
+    pub threads: u32,
+    /// `None`: a closed loop.
+    pub schedule: Option<Schedule>,
+    /// The distribution of keys, in words.
+    pub distribution: String,
+}
+
+/// The send times of an open loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Commands a second, over all connections.
+    pub rate: f64,
+    /// Intervals are exponentially distributed instead of equal.
+    pub poisson: bool,
+}
+
+/// Latencies from two beginnings: a closed loop has only the second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// From the instant at which the schedule wanted a command to be sent, to its reply.
+    pub response: Option<Distribution>,
+    /// From the instant at which it was sent, to its reply.
+    pub service: Distribution,
+}
+
+impl Latencies {
+    /// What a user waits: response times if there is a schedule, else service times.
+    pub fn felt(&self) -> &Distribution {
+        self.response.as_ref().unwrap_or(&self.service)
+    }
+}
+
+/// A histogram, summarised and in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    pub count: u64,
+    pub us: LatencyUs,
+    /// Nanoseconds in an HdrHistogram: V2 with deflate, as base64.
+    pub hdr: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// The command's name, or the operation's name in a profile.
+    pub name: String,
+    pub requests: u64,
+    pub errors: u64,
+    pub misses: u64,
+    pub latencies: Latencies,
+}
+
+/// What happened between two instants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub start: f64,
+    pub seconds: f64,
+    pub requests: u64,
+    pub errors: u64,
+    /// As [`Latencies::felt`].
+    pub us: LatencyUs,
+}
+
+/// How late the generator itself was: the actual against the intended send time of commands whose
+/// connection was free to send.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Slip {
+    pub us: LatencyUs,
+    /// The share of commands that left more than a millisecond late.
+    pub late: f64,
+    /// Commands that the schedule wanted but that were never sent.
+    pub unsent: u64,
+}
