@@ -7,19 +7,19 @@
 //!                │           schedule: when, workload: what is sent, check: what comes back
 //!                ├─► tally: what was counted in each second ─► whoever observes
 //!                ├─► processes: processor time of the server and our own
-//!                └─► report: text, CSV, JSON
+//!                └─► report: the live line, tables, CSV, JSON, interval logs
 //! ```
 
 pub mod page;
 pub mod merge;
 pub mod compare;
+pub mod runner;
 pub mod report;
 pub mod show;
+pub mod outcome;
 pub mod hdr;
 pub mod origin;
 pub mod result;
-pub mod runner;
-pub mod outcome;
 pub mod worker;
 pub mod schedule;
 pub mod workload;

@@ -19,10 +19,11 @@ use crate::command::Test;
 use crate::error::Failure;
 use crate::keys::{KeySet, Random};
 use crate::options::{EngineChoice, LoadOptions};
+use crate::origin;
 use crate::outcome::{self, Gathering};
 use crate::preload;
 use crate::processes::CpuSample;
-use crate::report::{self, TestResult};
+use crate::report::{Reporter, TestResult};
 use crate::result::{Load, Run, Schedule as ScheduleResult};
 use crate::schedule::Schedule;
 use crate::tally::{NoObserver, Observer};
@@ -38,24 +39,26 @@ pub fn run(options: &LoadOptions) -> Result<(), Failure> {
     let tests = options.chosen_tests()?;
     let engine = choose_engine(options.engine)?;
     let topology = prepare(options)?;
-    let mut results = Vec::new();
+    let mut reporter = Reporter::begin(options, server_name(options, &topology))?;
     let mut outcome = Ok(());
-    report::begin(options);
     for test in &tests {
-        let run = Subject::of_test(options, &topology, test)?.measure(options, engine, &mut NoObserver)?;
-        let result = TestResult::of(&run);
-        report::print(options, &result);
+        let run =
+            Subject::of_test(options, &topology, test)?.measure(options, engine, reporter.observer())?;
         outcome = outcome.and(outcome::verdict(&run));
-        let over = result.failure.is_some();
-        results.push(result);
+        let over = run.failure.is_some();
+        reporter.take(run);
         if over {
             break;
         }
     }
-    if let Some(path) = &options.json {
-        report::write_json(path, &results)?;
-    }
-    outcome
+    let kept = reporter.end();
+    outcome.and(kept)
+}
+
+/// What the server calls itself; it is asked only if the answer is kept.
+fn server_name(options: &LoadOptions, topology: &Topology) -> String {
+    let asked = options.json.as_ref().and_then(|_| connect(options, &topology.nodes[0]).ok());
+    asked.map_or_else(|| "unknown server".into(), |mut client| origin::server_name(&mut client))
 }
 
 /// What a result means for the exit code.
