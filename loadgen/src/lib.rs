@@ -22,6 +22,7 @@ pub mod runner;
 pub mod sweep;
 pub mod outcome;
 pub mod worker;
+pub mod plan;
 pub mod schedule;
 pub mod workload;
 pub mod profile;

@@ -5,11 +5,11 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::error::Failure;
+use crate::plan::{Outcome, Part};
 use crate::processes::CpuSample;
 use crate::report::{self, GeneratorCost, LatencyUs, ServerCost};
 use crate::result::{CommandResult, Distribution, Interval, Latencies, Load, Run, Slip};
 use crate::tally::{IntervalHistograms, KindName, KindTally, Observer, SlipTally, Tally};
-use crate::worker::{Outcome, Part};
 
 /// From this share of late commands on an open loop did not do what was asked.
 const LATE_SHARE_MAX: f64 = 0.01;

@@ -20,6 +20,7 @@ use crate::error::Failure;
 use crate::keys::{KeySet, Random};
 use crate::options::{EngineChoice, LoadOptions};
 use crate::outcome::{self, Gathering, NOT_AVAILABLE};
+use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::preload;
 use crate::processes::CpuSample;
 use crate::profile::{self, fill};
@@ -29,7 +30,7 @@ use crate::schedule::Schedule;
 use crate::sweep::{self, FindRateOptions, Sweep, Verdict};
 use crate::tally::{NoObserver, Observer};
 use crate::topology::Topology;
-use crate::worker::{Control, Outcome, Part, Phase, Plan, Publisher, Socket, Worker};
+use crate::worker::Worker;
 use crate::workload::{Role, Workload};
 
 /// Descriptors that the process needs besides its connections.
