@@ -15,6 +15,8 @@ const SERIES_MAX: usize = 8;
 const SHOWN_AT_ONCE: usize = 6;
 /// Runs of one name in one file that are compared by bars.
 const BARS_OF_A_NAME_MAX: usize = 3;
+/// A rate over less time than this is chance.
+const RATE_SECONDS_MIN: f64 = 0.2;
 /// Points for each factor of ten of a percentile plot.
 const POINTS_PER_DECADE: usize = 10;
 
@@ -310,7 +312,12 @@ fn over_time(sources: &[Source]) -> Vec<Markup> {
                 name: in_words(sources, source, &data.label),
                 colour,
                 dashed: false,
-                points: run.intervals.iter().map(|part| (part.start, rate(part))).collect(),
+                points: run
+                    .intervals
+                    .iter()
+                    .filter(|part| part.seconds >= RATE_SECONDS_MIN)
+                    .map(|part| (part.start + part.seconds, rate(part)))
+                    .collect(),
             })
             .collect();
         let about = if key.is_empty() { String::new() } else { format!(": {key}") };
@@ -333,7 +340,7 @@ fn over_time(sources: &[Source]) -> Vec<Markup> {
                 .intervals
                 .iter()
                 .filter(|part| part.requests > 0)
-                .map(|part| (part.start, value(part)))
+                .map(|part| (part.start + part.seconds, value(part)))
                 .collect(),
         });
         let title = format!("Latency over time: {}", in_words(sources, source, &data.label));
