@@ -2,7 +2,6 @@
 
 #[path = "../fuzz/checks/mod.rs"]
 mod checks;
-#[allow(dead_code, reason = "other tests need the rest of it")]
 mod support;
 
 use std::path::Path;
