@@ -33,6 +33,7 @@ pub fn check_written(value: &Moved, budget: usize) {
 }
 
 type Text = Vec<u8>;
+type Pending = (Id, Text, i64, u64);
 
 /// What a value holds; hashes and sets in an order that is not their own.
 #[derive(PartialEq)]
@@ -46,7 +47,7 @@ enum Contents {
         entries: Vec<(Id, Vec<(Text, Text)>)>,
         numbers: (Id, Id, u64),
         /// The name, the last id, what was read, and what is pending: id, consumer, time, deliveries.
-        groups: Vec<(Text, Id, Option<u64>, Vec<(Id, Text, i64, u64)>)>,
+        groups: Vec<(Text, Id, Option<u64>, Vec<Pending>)>,
         consumers: Vec<(Text, i64, i64)>,
     },
 }

@@ -10,7 +10,32 @@ pub use crate::result::{GeneratorCost, LatencyUs, ServerCost, WAITED_MAX, genera
 use crate::result::{ResultFile, Run};
 use crate::show::table::{line_of, run_text};
 use crate::show::watch::Watch;
-use crate::tally::Observer;
+use crate::tally::{NoObserver, Observer};
+
+/// Follows the runs of a command line.
+pub trait Audience {
+    /// Watches the next run.
+    fn observer(&mut self) -> &mut dyn Observer;
+    /// A run has ended.
+    fn take(&mut self, run: Run);
+}
+
+/// Keeps them without a word.
+#[derive(Default)]
+pub struct Kept {
+    pub runs: Vec<Run>,
+    nobody: NoObserver,
+}
+
+impl Audience for Kept {
+    fn observer(&mut self) -> &mut dyn Observer {
+        &mut self.nobody
+    }
+
+    fn take(&mut self, run: Run) {
+        self.runs.push(run);
+    }
+}
 
 /// Shows and keeps the runs of one command line.
 pub struct Reporter<'a> {
@@ -31,13 +56,21 @@ impl<'a> Reporter<'a> {
         Ok(Reporter { options, watch, result })
     }
 
-    /// Watches the next run.
-    pub fn observer(&mut self) -> &mut dyn Observer {
+    /// After the last run: writes what is to be kept.
+    pub fn end(self) -> Result<(), Failure> {
+        let logged = self.watch.end();
+        let kept = self.options.json.as_ref().map_or(Ok(()), |path| write_json(path, &self.result));
+        kept.and(logged)
+    }
+}
+
+impl Audience for Reporter<'_> {
+    fn observer(&mut self) -> &mut dyn Observer {
         &mut self.watch
     }
 
-    /// Shows a run that has ended, and keeps it.
-    pub fn take(&mut self, run: Run) {
+    /// Shows it, and keeps it.
+    fn take(&mut self, run: Run) {
         if self.options.csv {
             print!("{}", csv_line(&TestResult::of(&run)));
         } else if self.options.quiet {
@@ -46,13 +79,6 @@ impl<'a> Reporter<'a> {
             println!("{}", run_text(&run));
         }
         self.result.runs.push(run);
-    }
-
-    /// After the last run: writes what is to be kept.
-    pub fn end(self) -> Result<(), Failure> {
-        let logged = self.watch.end();
-        let kept = self.options.json.as_ref().map_or(Ok(()), |path| write_json(path, &self.result));
-        kept.and(logged)
     }
 }
 
