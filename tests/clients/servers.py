@@ -23,6 +23,14 @@ def binary():
     return max(built, key=os.path.getmtime)
 
 
+def loadgen():
+    """polder-loadgen as it was built with the server."""
+    path = os.path.join(os.path.dirname(binary()), "polder-loadgen")
+    if not os.path.exists(path):
+        raise SystemExit("polder-loadgen is not built: cargo build --release --workspace")
+    return path
+
+
 def free_ports(count):
     """The first of `count` free ports in a row, below the range that the kernel gives to clients."""
     start = 10_000 + os.getpid() * 37 % 20_000

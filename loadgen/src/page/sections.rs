@@ -189,10 +189,12 @@ fn in_groups(sources: &[Source]) -> Vec<RunGroup<'_>> {
         }
         groups
     };
-    let all = [by(|_, _| String::new()), by(|run, _| run.name.clone()), by(|_, data| data.label.clone())];
+    // What several files have in common is compared, so each label has a plot; one file's runs may share one.
+    let shared =
+        [by(|_, _| String::new()), by(|run, _| run.name.clone())].into_iter().filter(|_| sources.len() == 1);
+    let all = shared.chain([by(|_, data| data.label.clone())]);
     let fits = |groups: &Vec<RunGroup>| groups.iter().all(|(_, runs)| runs.len() <= SERIES_MAX);
-    let mut all = all.into_iter();
-    let found = all.by_ref().find(fits);
+    let found = all.into_iter().find(fits);
     // Even runs of one label may be many: then they are cut without a sense.
     found.unwrap_or_else(|| {
         let groups = by(|_, data| data.label.clone());

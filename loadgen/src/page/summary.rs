@@ -9,6 +9,9 @@ use crate::show::notes::notes;
 use crate::show::table::load_text;
 use crate::units;
 
+/// Remarks that are shown at once; the others are behind a summary.
+const REMARKS_SHOWN: usize = 6;
+
 pub fn summary(sources: &[Source]) -> Markup {
     html! {
         section id="summary" {
@@ -34,9 +37,18 @@ fn remarks(sources: &[Source]) -> Markup {
             notes(run).into_iter().map(move |note| (place.clone(), note))
         })
         .collect();
+    let (first, more) = remarks.split_at(remarks.len().min(REMARKS_SHOWN));
+    let list = |remarks: &[(String, String)]| {
+        html! {
+            ul { @for (place, remark) in remarks { li { strong { (place) } ": " (remark) } } }
+        }
+    };
     html! {
         @if !remarks.is_empty() {
-            ul.remarks { @for (place, remark) in &remarks { li { strong { (place) } ": " (remark) } } }
+            div.remarks {
+                (list(first))
+                @if !more.is_empty() { details { summary { (more.len()) " more" } (list(more)) } }
+            }
         }
     }
 }
