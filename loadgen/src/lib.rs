@@ -9,8 +9,12 @@
 //!                └─► report: text, CSV, JSON
 //! ```
 
+pub mod page;
+pub mod merge;
 pub mod compare;
 pub mod report;
+pub mod show;
+pub mod hdr;
 pub mod result;
 pub mod runner;
 pub mod worker;
@@ -23,4 +27,6 @@ pub mod command;
 pub mod keys;
 pub mod scan;
 pub mod processes;
+pub mod progress;
+pub mod units;
 pub mod error;

@@ -31,6 +31,10 @@ pub struct Cli {
 pub enum Subcommand {
     /// Starts redis-server and polder-server in turns and compares what a request costs them.
     Compare(CompareOptions),
+    /// Merges interval logs and results of several generators into common percentiles.
+    Merge(crate::merge::MergeOptions),
+    /// Makes one HTML page with plots of one or several results.
+    Report(crate::page::ReportOptions),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -138,3 +138,20 @@ pub struct Slip {
     /// Commands that the schedule wanted but that were never sent.
     pub unsent: u64,
 }
+
+impl ResultFile {
+    /// Reads a file; the error says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<ResultFile, String> {
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(bytes)
+            .map_err(|error| format!("is no result of polder-loadgen --json: {error}"))?;
+        if head.format != FORMAT {
+            return Err(format!("has format {}, but this version reads {FORMAT}", head.format));
+        }
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
