@@ -11,7 +11,14 @@
 
 pub mod page;
 pub mod merge;
+pub mod bench;
+pub mod generators;
+pub mod claims;
 pub mod compare;
+pub mod single;
+pub mod external;
+pub mod servers;
+pub mod machine;
 pub mod report;
 pub mod show;
 pub mod hdr;

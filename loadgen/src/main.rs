@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{compare, merge, page, runner};
+use polder_loadgen::{bench, claims, compare, generators, merge, page, runner};
 
 /// A server that is gone has this exit code of its own.
 const EXIT_SERVER_GONE: u8 = 2;
@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.subcommand {
         Some(Subcommand::Compare(options)) => compare::run(options),
+        Some(Subcommand::Claims(options)) => claims::run(options),
+        Some(Subcommand::Bench(options)) => bench::run(options),
+        Some(Subcommand::Generators(options)) => generators::run(options),
         Some(Subcommand::Merge(options)) => merge::run(options),
         Some(Subcommand::Report(options)) => page::run(options),
         None => runner::run(&cli.load),

@@ -82,6 +82,8 @@ pub struct TestResult {
     pub seconds: f64,
     pub requests_per_second: f64,
     pub latency_us: LatencyUs,
+    #[serde(skip)]
+    pub latency_ns: Histogram<u64>,
     pub errors: u64,
     pub wrong: u64,
     pub misses: u64,

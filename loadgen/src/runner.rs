@@ -375,5 +375,6 @@ fn put_together(
         server,
         generator: GeneratorCost { ns_per_request: cpu_ns as f64 / each, utilisation, waited },
         failure,
+        latency_ns: tally.latency_ns,
     }
 }

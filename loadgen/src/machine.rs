@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -14,8 +15,8 @@ pub struct Machine {
     pub processor: String,
     pub processors: usize,
     pub kernel: String,
-    pub redis: String,
-    pub polder: String,
+    /// What the programs say of themselves.
+    pub servers: Vec<String>,
     /// Over the last minute, before anything was started.
     pub load_average: f64,
     /// The command that repeats the run.
@@ -23,28 +24,23 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn describe(redis: &Path, polder: &Path) -> Machine {
+    /// Describes this machine and the servers that are to be started; `command` repeats the run.
+    pub fn describe(programs: &[&Path], command: String) -> Machine {
         let (release, machine) = polder::runtime::process::kernel();
-        let revision = first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]));
-        let revision = revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
-        let version = |program: &Path| {
-            first_line(Command::new(program).arg("--version")).unwrap_or_else(|| "unknown".into())
-        };
         Machine {
-            date: first_line(Command::new("date").args(["-u", "+%Y-%m-%d"])).unwrap_or_default(),
+            date: now().chars().take("2000-01-01".len()).collect(),
             processor: processor(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: format!("{release} {machine}"),
-            redis: version(redis),
-            polder: version(polder) + &revision,
+            servers: programs.iter().map(|program| version(program)).collect(),
             load_average: load_average(),
-            command: format!(
-                "scripts/bench {}",
-                std::env::args().skip(2).map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
-            )
-            .trim_end()
-            .to_string(),
+            command,
         }
+    }
+
+    /// One line for people.
+    pub fn text(&self) -> String {
+        format!("{}, {} processors, Linux {}", self.processor, self.processors, self.kernel)
     }
 
     pub fn is_busy(&self) -> bool {
@@ -52,8 +48,30 @@ impl Machine {
     }
 }
 
+/// In RFC 3339 with UTC, to the second.
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// What a program answers to `--version`; of ours with the revision it was built from, if that is here.
+pub fn version(program: &Path) -> String {
+    let text =
+        first_line(Command::new(program).arg("--version")).unwrap_or_else(|| program.display().to_string());
+    if !text.starts_with("polder") {
+        return text;
+    }
+    let revision = first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]));
+    text + &revision.map(|revision| format!(", revision {revision}")).unwrap_or_default()
+}
+
+/// The words of this process's command line behind the first `skipped`, as a shell would need them.
+pub fn own_words(skipped: usize) -> String {
+    std::env::args().skip(skipped).map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+}
+
 fn quoted(word: &str) -> String {
-    if word.contains(' ') { format!("'{word}'") } else { word.to_string() }
+    let plain = !word.is_empty() && !word.contains([' ', '\'', '"', '$', '*']);
+    if plain { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn first_line(command: &mut Command) -> Option<String> {
