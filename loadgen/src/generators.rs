@@ -309,7 +309,7 @@ impl Measured {
              connections, {} random keys, {VALUE_BYTES}-byte values; each generator with one thread on the same processor, \
              the server on another; medians over the rounds\n- Repeat it: `{}`\n",
             machine.date,
-            machine.text(),
+            machine.machine,
             machine.servers.join("\n- "),
             units::count(KEYS),
             machine.command

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!   options ─► runner ─► one worker per thread ─► engine ─► server
-//!                │           command + keys: what is sent, scan: what comes back
+//!                │           schedule: when, workload: what is sent, check: what comes back
+//!                ├─► tally: what was counted in each second ─► whoever observes
 //!                ├─► processes: processor time of the server and our own
 //!                └─► report: text, CSV, JSON
 //! ```
@@ -22,9 +23,15 @@ pub mod machine;
 pub mod report;
 pub mod show;
 pub mod hdr;
+pub mod origin;
 pub mod result;
 pub mod runner;
+pub mod outcome;
 pub mod worker;
+pub mod schedule;
+pub mod workload;
+pub mod check;
+pub mod tally;
 pub mod named;
 pub mod preload;
 pub mod topology;

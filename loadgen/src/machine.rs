@@ -6,15 +6,16 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use crate::origin;
+
 /// A machine on which more than this runs beside us spoils the figures.
 const LOAD_AVERAGE_MAX: f64 = 0.5;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     pub date: String,
-    pub processor: String,
-    pub processors: usize,
-    pub kernel: String,
+    /// Its processor and kernel, in one line.
+    pub machine: String,
     /// What the programs say of themselves.
     pub servers: Vec<String>,
     /// Over the last minute, before anything was started.
@@ -26,31 +27,19 @@ pub struct Machine {
 impl Machine {
     /// Describes this machine and the servers that are to be started; `command` repeats the run.
     pub fn describe(programs: &[&Path], command: String) -> Machine {
-        let (release, machine) = polder::runtime::process::kernel();
         Machine {
-            date: now().chars().take("2000-01-01".len()).collect(),
-            processor: processor(),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            kernel: format!("{release} {machine}"),
+            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string()[.."2000-01-01".len()]
+                .into(),
+            machine: origin::machine(),
             servers: programs.iter().map(|program| version(program)).collect(),
             load_average: load_average(),
             command,
         }
     }
 
-    /// One line for people.
-    pub fn text(&self) -> String {
-        format!("{}, {} processors, Linux {}", self.processor, self.processors, self.kernel)
-    }
-
     pub fn is_busy(&self) -> bool {
         self.load_average > LOAD_AVERAGE_MAX
     }
-}
-
-/// In RFC 3339 with UTC, to the second.
-pub fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 /// What a program answers to `--version`; of ours with the revision it was built from, if that is here.
@@ -77,12 +66,6 @@ fn quoted(word: &str) -> String {
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_string())
-}
-
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or_else(|| "unknown".into(), |(_, name)| name.trim().to_string())
 }
 
 fn load_average() -> f64 {

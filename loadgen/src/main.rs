@@ -6,9 +6,6 @@ use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
 use polder_loadgen::{bench, claims, compare, generators, merge, page, runner};
 
-/// A server that is gone has this exit code of its own.
-const EXIT_SERVER_GONE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -31,7 +28,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("polder-loadgen: {error}");
-            if error.is_server_gone() { ExitCode::from(EXIT_SERVER_GONE) } else { ExitCode::FAILURE }
+            ExitCode::from(error.exit_code())
         }
     }
 }

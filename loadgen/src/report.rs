@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
 use crate::options::LoadOptions;
+use crate::result::Run;
 
 /// From this share of its processor on, the generator may be what limits the load.
 const BUSY: f64 = 0.95;
@@ -82,8 +83,6 @@ pub struct TestResult {
     pub seconds: f64,
     pub requests_per_second: f64,
     pub latency_us: LatencyUs,
-    #[serde(skip)]
-    pub latency_ns: Histogram<u64>,
     pub errors: u64,
     pub wrong: u64,
     pub misses: u64,
@@ -94,6 +93,34 @@ pub struct TestResult {
     pub generator_is_bottleneck: Option<bool>,
     /// Why the load ended early.
     pub failure: Option<String>,
+}
+
+impl TestResult {
+    /// What is kept of a run in few words.
+    pub fn of(run: &Run) -> TestResult {
+        let load = &run.load;
+        TestResult {
+            test: run.name.clone(),
+            engine: load.engine.clone(),
+            clients: load.clients,
+            pipeline: load.pipeline,
+            keys: load.keys,
+            value_bytes: load.value_bytes,
+            threads: load.threads,
+            requests: run.requests,
+            seconds: run.seconds,
+            requests_per_second: run.requests_per_second,
+            latency_us: run.total.felt().us,
+            errors: run.errors,
+            wrong: run.wrong,
+            misses: run.misses,
+            first_error: run.first_error.clone(),
+            server: run.server,
+            generator: run.generator,
+            generator_is_bottleneck: run.generator_is_bottleneck,
+            failure: run.failure.clone(),
+        }
+    }
 }
 
 /// Whether the generator rather than the server was the limit.

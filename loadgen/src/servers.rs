@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::client::{Address, Client, Handshake, Value};
+use crate::client::{Address, Client, Handshake};
 use crate::error::Failure;
+use crate::origin::server_name;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const FREE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -152,14 +153,7 @@ impl Server {
 
     /// What the server calls itself.
     pub fn name(&self) -> Result<String, Failure> {
-        let page = self.client()?.ask(&["INFO", "server"]);
-        let Ok(Value::Text(page)) = page else { return Ok("unknown".into()) };
-        let field = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let names = [("polder", "polder-server"), ("valkey", "valkey-server"), ("redis", "redis-server")];
-        let named = names.iter().find_map(|(field_name, server)| {
-            Some(format!("{server} {}", field(&format!("{field_name}_version"))?))
-        });
-        Ok(named.unwrap_or_else(|| "unknown".into()))
+        Ok(server_name(&mut self.client()?))
     }
 
     fn failure(&self, reason: &str) -> Failure {

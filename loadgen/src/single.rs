@@ -2,13 +2,12 @@
 
 use clap::Parser;
 
-use crate::command::Test;
 use crate::error::Failure;
 use crate::options::{Cli, EngineChoice, LoadOptions};
-use crate::report::TestResult;
-use crate::result::{CommandResult, Distribution, FORMAT, Latencies, Load, ResultFile, Run};
-use crate::runner;
+use crate::result::Run;
+use crate::runner::{self, Subject};
 use crate::servers::Server;
+use crate::tally::NoObserver;
 
 /// A server under load, and where the load runs.
 pub struct Target<'a> {
@@ -32,9 +31,10 @@ impl Target<'_> {
         let options = parse(&line)?;
         let topology = runner::prepare(&options)?;
         let runs = options.chosen_tests()?.into_iter().map(|test| {
-            let result = runner::measure(&options, self.engine, &topology, &test)?;
-            runner::verdict(&result)?;
-            Ok(run_of(&test, result))
+            let subject = Subject::of_test(&options, &topology, &test)?;
+            let run = subject.measure(&options, self.engine, &mut NoObserver)?;
+            check(&run)?;
+            Ok(run)
         });
         runs.collect()
     }
@@ -51,54 +51,17 @@ fn parse(line: &[&str]) -> Result<LoadOptions, Failure> {
     Ok(cli.load)
 }
 
-fn run_of(test: &Test, result: TestResult) -> Run {
-    let latencies = Latencies { response: None, service: Distribution::of(&result.latency_ns) };
-    Run {
-        name: result.test,
-        load: Load {
-            engine: result.engine,
-            clients: result.clients,
-            pipeline: result.pipeline,
-            keys: result.keys,
-            value_bytes: result.value_bytes,
-            threads: result.threads,
-            schedule: None,
-            distribution: "uniform".into(),
-        },
-        seconds: result.seconds,
-        requests: result.requests,
-        requests_per_second: result.requests_per_second,
-        errors: result.errors,
-        wrong: result.wrong,
-        misses: result.misses,
-        reconnects: 0,
-        first_error: result.first_error,
-        commands: vec![CommandResult {
-            name: test.name.clone(),
-            requests: result.requests,
-            errors: result.errors,
-            misses: result.misses,
-            latencies: latencies.clone(),
-        }],
-        total: latencies,
-        intervals: Vec::new(),
-        slip: None,
-        server: result.server,
-        generator: result.generator,
-        generator_is_bottleneck: result.generator_is_bottleneck,
-        failure: result.failure,
+/// A generator that was the bottleneck is no failure here: it is shown beside the figures.
+fn check(run: &Run) -> Result<(), Failure> {
+    if let Some(reason) = &run.failure {
+        return Err(Failure::ServerGone(format!("{}: {reason}", run.name)));
     }
-}
-
-/// A file of runs that began at `started_at`.
-pub fn result_file(started_at: &str, machine: String, server: String, runs: Vec<Run>) -> ResultFile {
-    ResultFile {
-        format: FORMAT,
-        generator: concat!("polder-loadgen ", env!("CARGO_PKG_VERSION")).into(),
-        started_at: started_at.into(),
-        command_line: std::env::args().collect(),
-        machine,
-        server,
-        runs,
+    if run.errors + run.wrong == 0 {
+        return Ok(());
     }
+    let first = run.first_error.as_deref().unwrap_or("none");
+    Err(Failure::Replies(format!(
+        "{}: {} error replies, {} wrong ones; the first error: {first}",
+        run.name, run.errors, run.wrong
+    )))
 }

@@ -298,7 +298,7 @@ pub struct Command {
     /// The arguments after the name as the manual writes them: `key value [NX | XX] [GET]`.
     pub syntax: &'static str,
     /// The position of the argument that names an element of the key's collection, which can be fetched before
-    /// the command runs; 0: there is none.
+    /// the command runs; 0: there is none; [`ALL_ELEMENTS`]: it reads all of them.
     pub element: u8,
     /// Of a command that waits: the option without which it does not.
     pub waits_with: Option<&'static str>,
@@ -310,6 +310,9 @@ pub struct Command {
     pub run: Option<Run>,
     pub subcommands: &'static [Command],
 }
+
+/// In place of an argument's position: [`Command::element`].
+pub const ALL_ELEMENTS: u8 = u8::MAX;
 
 impl Command {
     pub const fn new(name: &'static str, arity: i16, run: Run) -> Self {

@@ -1,8 +1,8 @@
 //! Elements of large collections, fetched into the cache before the commands run that seek them.
 //!
 //! A command on an element looks at memory three times, each time where the look before it said: the key's
-//! entry, the slot of the collection's index, the element. Of commands that come together, the looks of all are
-//! made side by side instead.
+//! entry, the slot of the collection's index, the element; one on a small hash reads through its entry. Of
+//! commands that come together, the looks of all are made side by side instead.
 
 use std::ops::Range;
 
@@ -38,15 +38,18 @@ impl Dispatcher {
             let call = burst.call(index);
             let position = element(call.command);
             let args = burst.args(index, bytes);
-            if position == 0 || !call.has_key() || position >= args.len() {
+            if position == 0 || !call.has_key() {
                 continue;
             }
             let object = match last {
                 Some((hash, object)) if hash == call.hash => object,
-                _ => database.peek_object(&Key { bytes: args.get(1), hash: call.hash, slot: call.slot }),
+                _ => database.fetch_collection(&Key { bytes: args.get(1), hash: call.hash, slot: call.slot }),
             };
             last = Some((call.hash, object));
-            *place = object.and_then(|object| Some((object, object.fetch_slot(args.get(position))?)));
+            // All elements have no argument, and neither has what will be refused.
+            if position < args.len() {
+                *place = object.and_then(|object| Some((object, object.fetch_slot(args.get(position))?)));
+            }
         }
         for (object, hash) in fetched.into_iter().flatten() {
             object.fetch_element(hash);

@@ -81,7 +81,7 @@ impl Dispatcher {
                 if !deferred.has(number as u32, &batch.groups) {
                     let item = Item { number: number as u32, header, spans, keys };
                     self.execute_item(&mut batch, item, deferred.group);
-                    if !self.parking.is_empty() && !header.in_exec && batch.kind == BatchKind::Plain {
+                    if !self.parking.is_empty() && !header.exec_goes_on && batch.kind == BatchKind::Plain {
                         self.serve_ready();
                     }
                 }

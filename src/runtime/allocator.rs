@@ -43,6 +43,8 @@ pub const fn rounded_bytes(size: usize) -> usize {
     (size + (1 << shift) - 1) >> shift << shift
 }
 
+const CACHE_LINE_BYTES: usize = 64;
+
 /// Fetches the cache line at an address, should there be one.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
@@ -53,6 +55,14 @@ pub fn prefetch(address: *const u8) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
+}
+
+/// Fetches the first cache lines of some bytes.
+#[inline(always)]
+pub fn prefetch_lines(bytes: &[u8], lines_max: usize) {
+    for line in bytes.chunks(CACHE_LINE_BYTES).take(lines_max) {
+        prefetch(line.as_ptr());
+    }
 }
 
 #[inline(always)]
@@ -142,17 +152,22 @@ mod tests {
             for size in (align..400).chain([1000, 5000, 70_000]) {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 // More than a page of each, since the first block of a page shows nothing.
-                let blocks: Vec<*mut u8> =
-                    (0..600).map(|_| unsafe { CountingAllocator.alloc(layout) }).collect();
+                // SAFETY: the layout is sound and not empty.
+                let alloc = |_| unsafe { CountingAllocator.alloc(layout) };
+                let blocks: Vec<*mut u8> = (0..600).map(alloc).collect();
                 for &block in &blocks {
                     assert!(!block.is_null() && (block as usize).is_multiple_of(align), "{size} {align}");
+                    // SAFETY: the block has just come from there.
                     let usable = unsafe { mi_usable_size(block) };
                     assert!(usable >= size, "{size} {align}");
                     if size < 5000 {
                         assert_eq!(usable, rounded_bytes(size), "{size} {align}");
                     }
                 }
-                blocks.into_iter().for_each(|block| unsafe { CountingAllocator.dealloc(block, layout) });
+                for block in blocks {
+                    // SAFETY: it was allocated with this layout, and is not used any more.
+                    unsafe { CountingAllocator.dealloc(block, layout) };
+                }
             }
         }
     }

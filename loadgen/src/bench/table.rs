@@ -181,7 +181,7 @@ impl Report {
              processor each; up to {} rounds with fresh servers, {} s for each figure; medians over the rounds\n\
              - Repeat it: `{}`\n",
             machine.date,
-            machine.text(),
+            machine.machine,
             machine.servers.join("\n- "),
             self.rounds(),
             self.seconds,

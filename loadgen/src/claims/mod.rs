@@ -22,8 +22,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::Failure;
-use crate::machine::{Machine, now};
+use crate::machine::Machine;
 use crate::report::write_json;
+use crate::result::ResultFile;
 
 use bench::Bench;
 pub use options::ClaimsOptions;
@@ -105,7 +106,7 @@ struct Judged {
 #[derive(Debug, Serialize)]
 struct ClaimsFile<'a> {
     format: u32,
-    generator: &'static str,
+    generator: String,
     started_at: String,
     command_line: Vec<String>,
     machine: String,
@@ -122,12 +123,11 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
         return Ok(());
     }
     let claims = chosen(&options.only)?;
-    let started_at = now();
     let machine = Machine::describe(&[], String::new());
     let mut bench = Bench::start(options)?;
-    let server = bench.server.name()?;
-    println!("server   {} ({server})", options.server.text);
-    println!("machine  {}", machine.text());
+    let begun = ResultFile::begin(bench.server.name()?);
+    println!("server   {} ({})", options.server.text, begun.server);
+    println!("machine  {}", machine.machine);
     println!("pinned   {}", bench.processors_text());
     if machine.is_busy() {
         println!("NOTE     load average {:.2}: something else runs here", machine.load_average);
@@ -142,11 +142,11 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
     if let Some(path) = &options.json {
         let file = ClaimsFile {
             format: FORMAT,
-            generator: concat!("polder-loadgen ", env!("CARGO_PKG_VERSION")),
-            started_at,
-            command_line: std::env::args().collect(),
-            machine: machine.text(),
-            server,
+            generator: begun.generator,
+            started_at: begun.started_at,
+            command_line: begun.command_line,
+            machine: begun.machine,
+            server: begun.server,
             server_command: options.server.text.clone(),
             claims: &judged,
         };

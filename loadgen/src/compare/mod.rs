@@ -16,13 +16,14 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
+use crate::client::Value;
 use crate::error::Failure;
-use crate::machine::{Machine, now, own_words};
+use crate::machine::{Machine, own_words};
 use crate::report::write_json;
-use crate::result::Run;
+use crate::result::{ResultFile, Run};
 use crate::runner;
 use crate::servers::{MachineLock, Server, default_cpus, free_port};
-use crate::single::{Target, result_file};
+use crate::single::Target;
 
 pub use options::CompareOptions;
 use table::{Cell, Comparison, Sample};
@@ -31,7 +32,6 @@ use table::{Cell, Comparison, Sample};
 const WARMUP_SHARE: f64 = 0.25;
 
 pub fn run(options: &CompareOptions) -> Result<(), Failure> {
-    let started_at = now();
     let engine = runner::choose_engine(options.engine)?;
     let (server_cpus, load_cpus) = options.processors(default_cpus());
     let lines = [&options.a, &options.b];
@@ -45,6 +45,7 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
             .note("the server and the load share a processor: latencies and rates are those of both".into());
     }
     let cells = options.cells()?;
+    let begun = ResultFile::begin(String::new());
     for round in 0..options.rounds {
         for side in order(round) {
             let line = lines[side];
@@ -63,7 +64,7 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
         }
     }
     print!("{}", comparison.text());
-    write(options, &machine, &started_at, &comparison)
+    write(options, &machine, &begun, &comparison)
 }
 
 /// Whoever comes second finds a warmer machine: they take turns, and the turns do, too.
@@ -95,8 +96,8 @@ fn measure(target: &Target, options: &CompareOptions, cell: &Cell) -> Result<Run
 fn notes_on(server: &Server, text: &str, comparison: &mut Comparison) {
     let Ok(mut client) = server.client() else { return };
     let mut setting = |name: &str| match client.ask(&["CONFIG", "GET", name]) {
-        Ok(crate::client::Value::Array(pair)) => match pair.into_iter().nth(1) {
-            Some(crate::client::Value::Text(value)) => value,
+        Ok(Value::Array(pair)) => match pair.into_iter().nth(1) {
+            Some(Value::Text(value)) => value,
             _ => String::new(),
         },
         _ => String::new(),
@@ -114,7 +115,7 @@ fn notes_on(server: &Server, text: &str, comparison: &mut Comparison) {
 fn write(
     options: &CompareOptions,
     machine: &Machine,
-    started_at: &str,
+    begun: &ResultFile,
     comparison: &Comparison,
 ) -> Result<(), Failure> {
     let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
@@ -124,8 +125,8 @@ fn write(
     std::fs::write(&page, comparison.markdown(machine, &options.load_text()))
         .map_err(|error| failed(&page, error))?;
     for (side, end) in ["-a.json", "-b.json"].into_iter().enumerate() {
-        let name = comparison.names[side].clone();
-        let file = result_file(started_at, machine.text(), name, comparison.median_runs(side));
+        let (server, runs) = (comparison.names[side].clone(), comparison.median_runs(side));
+        let file = ResultFile { server, runs, ..begun.clone() };
         write_json(&path(end), &file)?;
     }
     eprintln!("written: {0}.md, {0}-a.json, {0}-b.json", path("").display());

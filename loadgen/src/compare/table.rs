@@ -175,10 +175,7 @@ impl Comparison {
     pub fn markdown(&self, machine: &Machine, load: &str) -> String {
         let mut page = format!(
             "# {} and {}\n\n- Date: {}\n- Machine: {}\n",
-            self.names[0],
-            self.names[1],
-            machine.date,
-            machine.text()
+            self.names[0], self.names[1], machine.date, machine.machine
         );
         for (side, letter) in ["a", "b"].into_iter().enumerate() {
             page.push_str(&format!("- {letter}: `{}` ({})\n", self.lines[side], machine.servers[side]));

@@ -79,7 +79,13 @@ impl Axis {
                 let max = max.max(1.0);
                 (0.0, max, (0..=max as u32).map(f64::from).collect())
             }
-            (Scale::Linear, _) => linear(max.max(1e-9)),
+            (Scale::Linear, Unit::Seconds) => {
+                // Time ends where the run ended, not at a round number.
+                let max = max.max(1e-9);
+                let (_, _, ticks) = linear(max, &[1.0, 2.0, 5.0, 10.0], 6.0);
+                (0.0, max, ticks.into_iter().filter(|tick| *tick <= max * 1.0001).collect())
+            }
+            (Scale::Linear, _) => linear(max.max(1e-9), &[1.0, 2.0, 2.5, 5.0, 10.0], 4.0),
             (Scale::Log, _) => logarithmic(min, max),
         };
         Axis { name: name.to_string(), unit, scale, min, max, ticks }
@@ -129,12 +135,12 @@ impl Axis {
     }
 }
 
-/// From 0 to the first round number that holds the maximum.
-fn linear(max: f64) -> (f64, f64, Vec<f64>) {
-    let rough = max / 4.0;
+/// From 0 to the first round number that holds the maximum, in about so many steps.
+fn linear(max: f64, factors: &[f64], steps: f64) -> (f64, f64, Vec<f64>) {
+    let rough = max / steps;
     let magnitude = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * magnitude);
-    let step = step.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(rough);
+    let step = factors.iter().map(|factor| factor * magnitude).find(|step| *step >= rough * 0.999);
+    let step = step.unwrap_or(rough);
     let count = (max / step - 1e-9).ceil().max(1.0) as u32;
     (0.0, step * f64::from(count), (0..=count).map(|index| step * f64::from(index)).collect())
 }
@@ -145,7 +151,7 @@ fn logarithmic(min: f64, max: f64) -> (f64, f64, Vec<f64>) {
     let rounds = |factors: &'static [f64]| {
         decades.clone().flat_map(move |decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)))
     };
-    let low = rounds(&[1.0, 2.0, 5.0]).filter(|value| *value <= min * 1.001).last().unwrap_or(min);
+    let low = rounds(&[1.0, 2.0, 5.0]).take_while(|value| *value <= min * 1.001).fold(min, |_, value| value);
     let high = rounds(&[1.0, 2.0, 5.0])
         .find(|value| *value >= max * 0.999 && *value > low * 1.5)
         .unwrap_or(max * 2.0);
@@ -178,6 +184,13 @@ mod tests {
         assert_eq!(labels(&wide, 300.0), ["10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"]);
         let nines = axis(Unit::Percentile, Scale::Linear, &[0.0, 4.3]);
         assert_eq!(labels(&nines, 500.0), ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
+    }
+
+    #[test]
+    fn time_ends_where_it_ended() {
+        let seconds = axis(Unit::Seconds, Scale::Linear, &[1.0, 9.3]);
+        assert_eq!(labels(&seconds, 500.0), ["0", "2", "4", "6", "8"]);
+        assert_eq!(seconds.place(9.3), 1.0);
     }
 
     #[test]

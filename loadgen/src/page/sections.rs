@@ -15,6 +15,8 @@ const SERIES_MAX: usize = 8;
 const SHOWN_AT_ONCE: usize = 6;
 /// Runs of one name in one file that are compared by bars.
 const BARS_OF_A_NAME_MAX: usize = 3;
+/// A rate over less time than this is chance.
+const RATE_SECONDS_MIN: f64 = 0.2;
 /// Points for each factor of ten of a percentile plot.
 const POINTS_PER_DECADE: usize = 10;
 
@@ -170,11 +172,14 @@ fn values(series: &[Series]) -> impl Iterator<Item = f64> + Clone {
     series.iter().flat_map(|line| line.points.iter().map(|point| point.1))
 }
 
+/// What the runs of a plot have in common, and the runs.
+type RunGroup<'a> = (String, Vec<(&'a Source, &'a Run, &'a RunData)>);
+
 /// Runs in so many plots that the lines of each can be told apart: all in one, else one for each name, else
 /// one for each label.
-fn in_groups(sources: &[Source]) -> Vec<(String, Vec<(&Source, &Run, &RunData)>)> {
+fn in_groups(sources: &[Source]) -> Vec<RunGroup<'_>> {
     let by = |key: fn(&Run, &RunData) -> String| {
-        let mut groups: Vec<(String, Vec<_>)> = Vec::new();
+        let mut groups: Vec<RunGroup> = Vec::new();
         for (source, run, data) in all_runs(sources) {
             let key = key(run, data);
             match groups.iter_mut().find(|(known, _)| *known == key) {
@@ -185,7 +190,7 @@ fn in_groups(sources: &[Source]) -> Vec<(String, Vec<(&Source, &Run, &RunData)>)
         groups
     };
     let all = [by(|_, _| String::new()), by(|run, _| run.name.clone()), by(|_, data| data.label.clone())];
-    let fits = |groups: &Vec<(String, Vec<_>)>| groups.iter().all(|(_, runs)| runs.len() <= SERIES_MAX);
+    let fits = |groups: &Vec<RunGroup>| groups.iter().all(|(_, runs)| runs.len() <= SERIES_MAX);
     let mut all = all.into_iter();
     let found = all.by_ref().find(fits);
     // Even runs of one label may be many: then they are cut without a sense.
@@ -307,7 +312,12 @@ fn over_time(sources: &[Source]) -> Vec<Markup> {
                 name: in_words(sources, source, &data.label),
                 colour,
                 dashed: false,
-                points: run.intervals.iter().map(|part| (part.start, rate(part))).collect(),
+                points: run
+                    .intervals
+                    .iter()
+                    .filter(|part| part.seconds >= RATE_SECONDS_MIN)
+                    .map(|part| (part.start + part.seconds, rate(part)))
+                    .collect(),
             })
             .collect();
         let about = if key.is_empty() { String::new() } else { format!(": {key}") };
@@ -330,7 +340,7 @@ fn over_time(sources: &[Source]) -> Vec<Markup> {
                 .intervals
                 .iter()
                 .filter(|part| part.requests > 0)
-                .map(|part| (part.start, value(part)))
+                .map(|part| (part.start + part.seconds, value(part)))
                 .collect(),
         });
         let title = format!("Latency over time: {}", in_words(sources, source, &data.label));
