@@ -326,6 +326,16 @@ fn a_hash_whose_fields_have_lost_their_deadlines_has_none() {
     assert_eq!(written(moved.value(), true), b"\x10\x0d\x0d\0\0\0\x02\0\x81f\x02\x81v\x02\xff");
 }
 
+/// Written again it had no deadline.
+#[test]
+fn a_field_whose_deadline_is_zero_has_one() {
+    let payload = b"\x18\0\0\0\0\0\0\0\0\x01\x01\x01f\x01v";
+    let value = restore(payload, limits()).expect("it is well formed");
+    assert!(matches!(value.value(), Value::Hash(hash) if hash.deadline(b"f") == Some(1)));
+    let again = restore(&written(value.value(), true), limits()).expect("it was written here");
+    assert_eq!(contents(again.value()), contents(value.value()));
+}
+
 #[test]
 fn a_set_of_numbers_that_was_texts_stays_one() {
     let mut set = Set::beginning_with(Item::Bytes(b"a"));
