@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{bench, claims, compare, generators, merge, page, runner};
+use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, runner};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Some(Subcommand::Generators(options)) => generators::run(options),
         Some(Subcommand::Merge(options)) => merge::run(options),
         Some(Subcommand::Report(options)) => page::run(options),
+        Some(Subcommand::FindRate(options)) => runner::find_rate(options),
+        Some(Subcommand::Profiles { name }) => profile::list(name.as_deref()).map(|text| print!("{text}")),
         None => runner::run(&cli.load),
     };
     match outcome {

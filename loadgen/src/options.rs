@@ -39,6 +39,14 @@ pub enum Subcommand {
     Bench(BenchOptions),
     /// Measures what a request costs load generators: this one, redis-benchmark, memtier_benchmark.
     Generators(crate::generators::GeneratorsOptions),
+    /// Searches the highest rate whose 99th percentile of response times keeps a limit.
+    #[command(disable_help_flag = true)]
+    FindRate(Box<crate::sweep::FindRateOptions>),
+    /// Lists the built-in profiles, or prints one.
+    Profiles {
+        /// Name of the profile to print.
+        name: Option<String>,
+    },
     /// Merges interval logs and results of several generators into common percentiles.
     Merge(crate::merge::MergeOptions),
     /// Makes one HTML page with plots of one or several results.
@@ -114,6 +122,16 @@ pub struct LoadOptions {
     #[arg(short = 'r', long = "keyspace", value_name = "KEYS", default_value_t = 1,
           value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
     pub keys: u64,
+    /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload", "cluster"])]
+    pub profile: Option<String>,
+    /// With --profile: its keys are there already.
+    #[arg(long, requires = "profile")]
+    pub no_preload: bool,
+    /// Repeats the load with one setting changed: pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k
+    /// or rate=10k..1m.
+    #[arg(long, value_name = "SETTING=VALUES", value_parser = crate::sweep::parse)]
+    pub sweep: Option<crate::sweep::Sweep>,
     /// Tests to run, one after the other: set,get,… (a wrong name lists all).
     #[arg(short, long, value_name = "NAMES", default_value = DEFAULT_TESTS)]
     pub tests: String,

@@ -14,6 +14,9 @@ use crate::worker::{Outcome, Part};
 /// From this share of late commands on an open loop did not do what was asked.
 const LATE_SHARE_MAX: f64 = 0.01;
 
+/// So begins the failure of a load that needs commands which the server lacks.
+pub const NOT_AVAILABLE: &str = "not available";
+
 /// A second, or what has come of it.
 struct Second {
     tally: Tally,
@@ -210,6 +213,9 @@ fn bottleneck(slip: Option<&Slip>, utilisation: f64, server: Option<&ServerCost>
 
 /// What a result means for the exit code.
 pub fn verdict(run: &Run) -> Result<(), Failure> {
+    if let Some(reason) = run.failure.as_ref().filter(|reason| reason.starts_with(NOT_AVAILABLE)) {
+        return Err(Failure::NotAvailable(format!("{}: {reason}", run.name)));
+    }
     if let Some(reason) = &run.failure {
         return Err(Failure::ServerGone(format!("{}: {reason}; the result so far is above", run.name)));
     }

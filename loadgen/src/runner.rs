@@ -19,12 +19,14 @@ use crate::command::Test;
 use crate::error::Failure;
 use crate::keys::{KeySet, Random};
 use crate::options::{EngineChoice, LoadOptions};
-use crate::outcome::{self, Gathering};
+use crate::outcome::{self, Gathering, NOT_AVAILABLE};
 use crate::preload;
 use crate::processes::CpuSample;
+use crate::profile::{self, fill};
 use crate::report::{self, TestResult};
 use crate::result::{Load, Run, Schedule as ScheduleResult};
 use crate::schedule::Schedule;
+use crate::sweep::{self, FindRateOptions, Sweep, Verdict};
 use crate::tally::{NoObserver, Observer};
 use crate::topology::Topology;
 use crate::worker::{Control, Outcome, Part, Phase, Plan, Publisher, Socket, Worker};
@@ -33,29 +35,159 @@ use crate::workload::{Role, Workload};
 /// Descriptors that the process needs besides its connections.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Runs all tests of the command line and reports them.
+/// Runs what the command line asks for and reports it.
 pub fn run(options: &LoadOptions) -> Result<(), Failure> {
-    let tests = options.chosen_tests()?;
-    let engine = choose_engine(options.engine)?;
-    let topology = prepare(options)?;
-    let mut results = Vec::new();
-    let mut outcome = Ok(());
     report::begin(options);
-    for test in &tests {
-        let run = Subject::of_test(options, &topology, test)?.measure(options, engine, &mut NoObserver)?;
-        let result = TestResult::of(&run);
-        report::print(options, &result);
-        outcome = outcome.and(outcome::verdict(&run));
-        let over = result.failure.is_some();
-        results.push(result);
-        if over {
-            break;
-        }
-    }
+    let mut outcome = Ok(());
+    let runs = runs(options, &mut NoObserver, |run| {
+        report::print(options, &TestResult::of(run));
+        let verdict = outcome::verdict(run);
+        outcome = std::mem::replace(&mut outcome, Ok(())).and(verdict);
+    })?;
     if let Some(path) = &options.json {
-        report::write_json(path, &results)?;
+        report::write_json(path, &runs.iter().map(TestResult::of).collect::<Vec<_>>())?;
     }
     outcome
+}
+
+/// Runs each test or the profile, with each step of a sweep, and hands over each result; after one that
+/// ended early there is none.
+pub fn runs(
+    options: &LoadOptions,
+    observer: &mut dyn Observer,
+    mut ended: impl FnMut(&Run),
+) -> Result<Vec<Run>, Failure> {
+    let engine = choose_engine(options.engine)?;
+    let most = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
+    let topology = prepare(&LoadOptions { clients: most, ..options.clone() })?;
+    let steps = match &options.sweep {
+        Some(sweep) => sweep.steps(options),
+        None => vec![(String::new(), options.clone())],
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    for load in &loads(options, &topology)? {
+        for (suffix, options) in &steps {
+            let run = measure_load(load, suffix, options, engine, &topology, observer)?;
+            ended(&run);
+            let is_over = run.failure.is_some();
+            runs.push(run);
+            if is_over {
+                return Ok(runs);
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// What is run once, or once for each step of a sweep.
+enum Loaded {
+    /// The test of this position in the command line.
+    Test(usize),
+    Profile(Arc<Workload>),
+    /// A profile that cannot run, and why.
+    NotAvailable {
+        name: String,
+        reason: String,
+    },
+}
+
+fn loads(options: &LoadOptions, topology: &Topology) -> Result<Vec<Loaded>, Failure> {
+    let Some(profile) = &options.profile else {
+        return Ok((0..options.chosen_tests()?.len()).map(Loaded::Test).collect());
+    };
+    if options.sweep.as_ref().is_some_and(Sweep::sets_values) {
+        return Err(Failure::Options(
+            "--sweep value=…: a profile says itself how long its values are".into(),
+        ));
+    }
+    let (name, parts) = profile::load(profile)?;
+    let mut client = connect(options, &topology.nodes[0])?;
+    let missing = fill::missing_commands(&mut client, &parts).map_err(Failure::ServerGone)?;
+    if !missing.is_empty() {
+        let reason = format!("{NOT_AVAILABLE}: the server has no {}", missing.join(", "));
+        return Ok(vec![Loaded::NotAvailable { name, reason }]);
+    }
+    if !options.no_preload {
+        fill::fill(&mut client, &parts, options.seed, options.quiet || options.csv)
+            .map_err(|error| Failure::Replies(format!("profile {name}: {error}")))?;
+    }
+    Ok(vec![Loaded::Profile(Arc::new(Workload::of_profile(&name, parts)))])
+}
+
+fn measure_load(
+    load: &Loaded,
+    suffix: &str,
+    options: &LoadOptions,
+    engine: EngineChoice,
+    topology: &Topology,
+    observer: &mut dyn Observer,
+) -> Result<Run, Failure> {
+    let subject = match load {
+        Loaded::Test(position) => {
+            let sets_values = options.sweep.as_ref().is_some_and(Sweep::sets_values);
+            if sets_values && options.preload {
+                // Values of another length are wanted now.
+                prepare(options)?;
+            }
+            Subject::of_test(options, topology, &options.chosen_tests()?[*position])?
+        }
+        Loaded::Profile(workload) => Subject::of_workload(workload, topology),
+        Loaded::NotAvailable { name, reason } => {
+            let subject = Subject::of_workload(&Arc::new(Workload::nothing(name)), topology);
+            let mut run = subject.not_run(options, engine);
+            run.failure = Some(reason.clone());
+            return Ok(run);
+        }
+    };
+    let mut run = subject.measure(options, engine, observer)?;
+    run.name.push_str(suffix);
+    Ok(run)
+}
+
+/// Searches the highest rate that keeps the limit; each step is told.
+pub fn find_rate(options: &FindRateOptions) -> Result<(), Failure> {
+    const STEP_SECONDS: f64 = 3.0;
+    let load = &options.load;
+    let seconds = Some(load.seconds.unwrap_or(STEP_SECONDS));
+    let engine = choose_engine(load.engine)?;
+    let topology = prepare(load)?;
+    let limit_us = options.p99.as_secs_f64() * 1e6;
+    let mut results = Vec::new();
+    for loaded in loads(load, &topology)? {
+        let (found, generator) = sweep::search(options.start_rate, options.max_rate, |rate| {
+            let step = LoadOptions { rate: Some(rate), seconds, ..load.clone() };
+            let run = measure_load(&loaded, "", &step, engine, &topology, &mut NoObserver)?;
+            match outcome::verdict(&run) {
+                Ok(()) | Err(Failure::Bottleneck(_)) => {}
+                Err(failure) => return Err(failure),
+            }
+            let verdict = sweep::judge(&run, options.p99);
+            let words = match verdict {
+                Verdict::Kept => "kept",
+                Verdict::TooSlow => "too slow",
+                Verdict::Generator => "the generator is too slow",
+            };
+            println!(
+                "{}: {rate:.0}/s: {:.0}/s came, p99 {:.1} us: {words}",
+                run.name,
+                run.requests_per_second,
+                run.total.felt().us.p99
+            );
+            results.push(run);
+            Ok(verdict)
+        })?;
+        match found {
+            Some(rate) => println!("highest rate with p99 up to {limit_us:.0} us: {rate:.0}/s"),
+            None => println!("no rate keeps p99 up to {limit_us:.0} us"),
+        }
+        if generator {
+            return Err(Failure::Bottleneck("the generator, not the server, set this limit".into()));
+        }
+    }
+    if let Some(path) = &load.json {
+        report::write_json(path, &results)?;
+    }
+    Ok(())
 }
 
 /// What a result means for the exit code.
@@ -158,6 +290,20 @@ impl Subject {
         let key_sets = topology.key_sets(test, options.keys).map_err(Failure::Options)?;
         let workload = Arc::new(Workload::of_test(test, options.keys));
         Ok(Subject { workload, topology: topology.clone(), key_sets })
+    }
+
+    /// A workload whose keys are not bound to nodes.
+    pub fn of_workload(workload: &Arc<Workload>, topology: &Topology) -> Subject {
+        let key_sets = vec![KeySet::Below(1); topology.nodes.len()];
+        Subject { workload: Arc::clone(workload), topology: topology.clone(), key_sets }
+    }
+
+    /// The result of not running it at all.
+    fn not_run(&self, options: &LoadOptions, engine: EngineChoice) -> Run {
+        let mut observer = NoObserver;
+        let gathering =
+            Gathering::new(&self.workload.kinds, options.rate.is_some(), &mut observer, Vec::new());
+        gathering.run(&self.workload.name, self.load(options, engine), None)
     }
 
     /// Runs it; a server that goes away during the load is told in the result.
@@ -318,8 +464,8 @@ impl Subject {
             engine: if engine == EngineChoice::Epoll { "epoll" } else { "io_uring" }.into(),
             clients: options.clients,
             pipeline: options.pipeline,
-            keys: options.keys,
-            value_bytes: options.value_bytes,
+            keys: self.workload.keys.unwrap_or(options.keys),
+            value_bytes: self.workload.value_bytes.unwrap_or(options.value_bytes),
             threads: options.threads.min(options.clients),
             schedule: options.rate.map(|rate| ScheduleResult { rate, poisson: options.poisson }),
             distribution: self.workload.distribution.clone(),

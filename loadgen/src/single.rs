@@ -3,9 +3,9 @@
 use clap::Parser;
 
 use crate::error::Failure;
-use crate::options::{Cli, EngineChoice, LoadOptions};
+use crate::options::{Cli, EngineChoice};
 use crate::result::Run;
-use crate::runner::{self, Subject};
+use crate::runner;
 use crate::servers::Server;
 use crate::tally::NoObserver;
 
@@ -28,15 +28,12 @@ impl Target<'_> {
             line.extend(["--cpus", &cpus]);
         }
         line.extend(words);
-        let options = parse(&line)?;
-        let topology = runner::prepare(&options)?;
-        let runs = options.chosen_tests()?.into_iter().map(|test| {
-            let subject = Subject::of_test(&options, &topology, &test)?;
-            let run = subject.measure(&options, self.engine, &mut NoObserver)?;
-            check(&run)?;
-            Ok(run)
-        });
-        runs.collect()
+        let cli = Cli::try_parse_from(&line).map_err(|error| Failure::Options(error.to_string()))?;
+        let mut options = cli.load;
+        options.engine = self.engine;
+        let runs = runner::runs(&options, &mut NoObserver, |_| ())?;
+        runs.iter().try_for_each(check)?;
+        Ok(runs)
     }
 
     /// The same for a single test.
@@ -44,11 +41,6 @@ impl Target<'_> {
         let run = self.load(words)?.pop();
         run.ok_or_else(|| Failure::Options(format!("no test in '{}'", words.join(" "))))
     }
-}
-
-fn parse(line: &[&str]) -> Result<LoadOptions, Failure> {
-    let cli = Cli::try_parse_from(line).map_err(|error| Failure::Options(error.to_string()))?;
-    Ok(cli.load)
 }
 
 /// A generator that was the bottleneck is no failure here: it is shown beside the figures.

@@ -29,6 +29,7 @@ use crate::check::{Broken, InFlight, Messages, Missed, Replies};
 use crate::client::Dialer;
 use crate::keys::{KeySet, Random};
 use crate::processes::{thread_cpu_ns, thread_wait_ns};
+use crate::profile::compile::State;
 use crate::schedule::Schedule;
 use crate::tally::Tally;
 use crate::workload::{Draws, Role, Workload};
@@ -238,7 +239,8 @@ impl<E: Engine> Worker<E> {
             let position = worker.connections.len();
             worker.place(token, position);
             let random = Random::new(worker.plan.seed, socket.number);
-            let draws = Draws { random, keys: socket.keys, number: socket.number };
+            let state = State::default();
+            let draws = Draws { random, keys: socket.keys, number: socket.number, state };
             worker.connections.push(Connection {
                 token,
                 node: socket.node,

@@ -3,6 +3,7 @@
 use crate::check::{Check, Missed};
 use crate::command::{Requests, Test};
 use crate::keys::{KeySet, Random};
+use crate::profile::compile::{Compiled, Parts, State};
 use crate::tally::KindName;
 
 /// All that the workers of a run have to know of it.
@@ -16,6 +17,9 @@ pub struct Workload {
     pub own_connections: Vec<Role>,
     /// The distribution of keys, in words.
     pub distribution: String,
+    /// Keys and the longest value, where a profile decides them.
+    pub keys: Option<u64>,
+    pub value_bytes: Option<u32>,
     content: Content,
 }
 
@@ -26,6 +30,7 @@ enum Content {
         /// Random numbers stay below this.
         range: u64,
     },
+    Profile(Compiled),
 }
 
 /// What a connection draws from.
@@ -35,6 +40,7 @@ pub struct Draws {
     pub keys: KeySet,
     /// The connection's number, counted over all threads.
     pub number: u64,
+    pub state: State,
 }
 
 /// What a connection is for.
@@ -61,14 +67,37 @@ impl Workload {
             checks: tests().map(Check::of_test).collect(),
             own_connections: Vec::new(),
             distribution: "uniform".into(),
+            keys: None,
+            value_bytes: None,
             content: Content::Test { requests: test.requests(), range },
         }
+    }
+
+    /// A profile; its other parts are used up before.
+    pub fn of_profile(name: &str, parts: Parts) -> Workload {
+        Workload {
+            name: name.to_string(),
+            kinds: parts.kinds,
+            checks: parts.checks,
+            own_connections: parts.own_connections,
+            distribution: parts.distribution,
+            keys: Some(parts.keys),
+            value_bytes: u32::try_from(parts.value_bytes).ok(),
+            content: Content::Profile(parts.compiled),
+        }
+    }
+
+    /// What stands for a load that cannot run.
+    pub fn nothing(name: &str) -> Workload {
+        let ping = Test::of_words(&[], 0);
+        Workload { kinds: Vec::new(), checks: Vec::new(), name: name.into(), ..Workload::of_test(&ping, 1) }
     }
 
     /// A buffer for pipelines of at most so many requests.
     pub fn buffer(&self, pipeline: usize) -> Vec<u8> {
         match &self.content {
             Content::Test { requests, .. } => requests.buffer(pipeline),
+            Content::Profile(_) => Vec::new(),
         }
     }
 
@@ -88,6 +117,13 @@ impl Workload {
                     sent(kind, count, 0);
                 });
             }
+            Content::Profile(_) => {
+                buffer.clear();
+                for _ in 0..requests {
+                    let (kind, key) = self.append(buffer, draws);
+                    sent(kind, 1, key);
+                }
+            }
         }
     }
 
@@ -98,21 +134,28 @@ impl Workload {
             Content::Test { requests, range } => {
                 (requests.append(buffer, &mut draws.random, &draws.keys, *range), 0)
             }
+            Content::Profile(compiled) => {
+                compiled.append(buffer, &mut draws.random, &mut draws.state, draws.number)
+            }
         }
     }
 
     /// Appends what follows upon a miss.
-    pub fn follow_up(&self, _missed: Missed, _buffer: &mut Vec<u8>, _draws: &mut Draws) {
-        match &self.content {
-            // No test follows up on anything.
-            Content::Test { .. } => {}
-        }
+    pub fn follow_up(&self, missed: Missed, buffer: &mut Vec<u8>, draws: &mut Draws) {
+        self.append_kind(missed.kind, Some(missed.key), buffer, draws);
     }
 
     /// Appends what a connection of this role sends.
-    pub fn append_own(&self, _role: Role, _buffer: &mut Vec<u8>, _draws: &mut Draws) {
-        match &self.content {
-            Content::Test { .. } => {}
+    pub fn append_own(&self, role: Role, buffer: &mut Vec<u8>, draws: &mut Draws) {
+        if let Role::Own(kind) | Role::Subscriber(kind) = role {
+            self.append_kind(kind, None, buffer, draws);
+        }
+    }
+
+    /// Only profiles have other kinds than those of the load.
+    fn append_kind(&self, kind: u16, first_key: Option<u64>, buffer: &mut Vec<u8>, draws: &mut Draws) {
+        if let Content::Profile(compiled) = &self.content {
+            compiled.append_kind(kind, first_key, buffer, &mut draws.random, &mut draws.state, draws.number);
         }
     }
 }

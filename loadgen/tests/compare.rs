@@ -46,6 +46,23 @@ fn a_server_beside_itself() {
 }
 
 #[test]
+fn a_profile_on_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().to_str().unwrap();
+    let load = ["--profile", "cache-aside", "-P", "4", "-c", "5", "--seconds", "0.2", "--rounds", "1"];
+    let done = compare(&[&["--a", REDIS, "--b", REDIS, "--output", output], &load[..]].concat());
+    let (shown, said) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success(), "{shown}{said}");
+    assert!(shown.contains("CACHE-ASIDE, pipeline 4: "), "{shown}");
+    let bytes = std::fs::read(folder.path().join("compare-a.json")).unwrap();
+    let run = &ResultFile::parse(&bytes).unwrap().runs[0];
+    assert!(run.commands.len() > 1 && run.requests > 0, "{run:?}");
+    let done = compare(&["--a", REDIS, "--b", REDIS, "--profile", "no-such-profile"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stderr).contains("no-such-profile"), "{}", text(&done.stderr));
+}
+
+#[test]
 fn a_server_that_does_not_start_says_why() {
     let done = compare(&["--a", REDIS, "--b", "redis-server --no-such-directive 1", "--seconds", "0.1"]);
     let said = text(&done.stderr);

@@ -77,18 +77,20 @@ fn command() -> String {
 }
 
 fn measure(target: &Target, options: &CompareOptions, cell: &Cell) -> Result<Run, Failure> {
-    let words = [
-        ("-t", cell.test.clone()),
+    let (keys, bytes) = (options.keys.to_string(), options.value_bytes.to_string());
+    let what = match &options.profile {
+        Some(profile) => vec!["--profile", profile],
+        None => vec!["-t", &cell.test, "-r", &keys, "-d", &bytes, "--preload"],
+    };
+    let how = [
         ("-P", cell.pipeline.to_string()),
         ("-c", options.clients.to_string()),
-        ("-d", options.value_bytes.to_string()),
-        ("-r", options.keys.to_string()),
         ("--threads", options.threads.to_string()),
         ("--seconds", options.seconds.to_string()),
         ("--warmup", (options.seconds * WARMUP_SHARE).to_string()),
     ];
-    let mut line: Vec<&str> = words.iter().flat_map(|(flag, value)| [*flag, value.as_str()]).collect();
-    line.push("--preload");
+    let mut line = what;
+    line.extend(how.iter().flat_map(|(flag, value)| [*flag, value.as_str()]));
     target.load_one(&line)
 }
 

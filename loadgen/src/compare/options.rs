@@ -24,6 +24,10 @@ pub struct CompareOptions {
     /// Tests: set,get,… (a wrong name lists all).
     #[arg(short, long, value_name = "NAMES", value_delimiter = ',', default_value = "set,get")]
     pub tests: Vec<String>,
+    /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests; it says
+    /// itself which keys and values it has.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "keys", "value_bytes"])]
+    pub profile: Option<String>,
     /// Commands of a pipeline, one or several numbers.
     #[arg(short = 'P', long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1,16,64",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -77,6 +81,11 @@ impl CompareOptions {
 
     pub fn cells(&self) -> Result<Vec<Cell>, Failure> {
         let mut cells = Vec::new();
+        if let Some(profile) = &self.profile {
+            crate::profile::load(profile)?;
+            let cell = |&pipeline| Cell { test: profile.clone(), pipeline };
+            return Ok(self.pipeline.iter().map(cell).collect());
+        }
         for test in &self.tests {
             if Test::named(test, 1).is_none() {
                 let text = format!("-t: there is no test '{test}'; there are {}", test_names());
@@ -88,10 +97,13 @@ impl CompareOptions {
     }
 
     pub fn load_text(&self) -> String {
+        let load = match &self.profile {
+            Some(profile) => format!("profile {profile}"),
+            None => format!("{} random keys, {}-byte values", self.keys, self.value_bytes),
+        };
         format!(
-            "closed loop, {} connections, {} random keys, {}-byte values, {} rounds with fresh servers, {} s for \
-             each figure",
-            self.clients, self.keys, self.value_bytes, self.rounds, self.seconds
+            "closed loop, {} connections, {load}, {} rounds with fresh servers, {} s for each figure",
+            self.clients, self.rounds, self.seconds
         )
     }
 }
