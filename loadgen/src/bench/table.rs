@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::compare::ratio::median;
 use crate::machine::Machine;
 use crate::report::{TestResult, WAITED_MAX};
 
@@ -377,26 +378,4 @@ fn verdict_line(row: &Row, reference: &Medians, ours: &Medians) -> String {
         ours.system_ns,
         if passed { "PASS" } else { "FAIL" }
     )
-}
-
-/// The middle value; of an even number, the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        count if count % 2 == 1 => values[count / 2],
-        count => (values[count / 2 - 1] + values[count / 2]) / 2.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
-    }
 }
