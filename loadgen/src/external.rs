@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::error::Failure;
 use crate::processes::{CpuSample, CpuUse, ended_children_cpu_ns};
-use crate::report::{GeneratorCost, ServerCost};
+use crate::result::{GeneratorCost, ServerCost};
 use crate::servers::cpu_set;
 
 /// A generator that has run to its end.

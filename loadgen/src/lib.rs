@@ -7,7 +7,7 @@
 //!                │           schedule: when, workload: what is sent, check: what comes back
 //!                ├─► tally: what was counted in each second ─► whoever observes
 //!                ├─► processes: processor time of the server and our own
-//!                └─► report: text, CSV, JSON
+//!                └─► report: the live line, tables, CSV, JSON, interval logs
 //! ```
 
 pub mod page;
@@ -20,15 +20,16 @@ pub mod single;
 pub mod external;
 pub mod servers;
 pub mod machine;
+pub mod runner;
+pub mod sweep;
 pub mod report;
 pub mod show;
+pub mod outcome;
 pub mod hdr;
 pub mod origin;
 pub mod result;
-pub mod runner;
-pub mod sweep;
-pub mod outcome;
 pub mod worker;
+pub mod plan;
 pub mod schedule;
 pub mod workload;
 pub mod profile;

@@ -46,7 +46,7 @@ impl Machine {
 pub fn version(program: &Path) -> String {
     let text =
         first_line(Command::new(program).arg("--version")).unwrap_or_else(|| program.display().to_string());
-    if !text.starts_with("polder") {
+    if !text.to_ascii_lowercase().starts_with("polder") {
         return text;
     }
     let revision = first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]));

@@ -5,11 +5,13 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::error::Failure;
+use crate::plan::{Outcome, Part};
 use crate::processes::CpuSample;
-use crate::report::{self, GeneratorCost, LatencyUs, ServerCost};
-use crate::result::{CommandResult, Distribution, Interval, Latencies, Load, Run, Slip};
+use crate::result::{
+    self, CommandResult, Distribution, GeneratorCost, Interval, Latencies, LatencyUs, Load, Run, ServerCost,
+    Slip,
+};
 use crate::tally::{IntervalHistograms, KindName, KindTally, Observer, SlipTally, Tally};
-use crate::worker::{Outcome, Part};
 
 /// From this share of late commands on an open loop did not do what was asked.
 const LATE_SHARE_MAX: f64 = 0.01;
@@ -203,7 +205,7 @@ fn slip_of(slip: &SlipTally, unsent: u64) -> Slip {
 
 /// An open loop knows by its slip; a busy generator is to blame in it unless the server was busy, too.
 fn bottleneck(slip: Option<&Slip>, utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
-    let by_use = report::generator_is_bottleneck(utilisation, server);
+    let by_use = result::generator_is_bottleneck(utilisation, server);
     match slip {
         Some(slip) if slip.late > LATE_SHARE_MAX => Some(true),
         Some(_) => Some(by_use.unwrap_or(true)),

@@ -19,17 +19,20 @@ use crate::command::Test;
 use crate::error::Failure;
 use crate::keys::{KeySet, Random};
 use crate::options::{EngineChoice, LoadOptions};
+use crate::origin;
 use crate::outcome::{self, Gathering, NOT_AVAILABLE};
+use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::preload;
 use crate::processes::CpuSample;
 use crate::profile::{self, fill};
-use crate::report::{self, TestResult};
+use crate::report::{self, Audience, Kept, Reporter, TestResult};
+use crate::result::ResultFile;
 use crate::result::{Load, Run, Schedule as ScheduleResult};
 use crate::schedule::Schedule;
 use crate::sweep::{self, FindRateOptions, Sweep, Verdict};
 use crate::tally::{NoObserver, Observer};
 use crate::topology::Topology;
-use crate::worker::{Control, Outcome, Part, Phase, Plan, Publisher, Socket, Worker};
+use crate::worker::Worker;
 use crate::workload::{Role, Workload};
 
 /// Descriptors that the process needs besides its connections.
@@ -37,46 +40,55 @@ const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Runs what the command line asks for and reports it.
 pub fn run(options: &LoadOptions) -> Result<(), Failure> {
-    report::begin(options);
-    let mut outcome = Ok(());
-    let runs = runs(options, &mut NoObserver, |run| {
-        report::print(options, &TestResult::of(run));
-        let verdict = outcome::verdict(run);
-        outcome = std::mem::replace(&mut outcome, Ok(())).and(verdict);
-    })?;
-    if let Some(path) = &options.json {
-        report::write_json(path, &runs.iter().map(TestResult::of).collect::<Vec<_>>())?;
-    }
-    outcome
+    let topology = prepare(&most_of(options))?;
+    let mut reporter = Reporter::begin(options, server_name(options, &topology))?;
+    let outcome = follow(options, &topology, &mut reporter);
+    let kept = reporter.end();
+    outcome.and(kept)
 }
 
-/// Runs each test or the profile, with each step of a sweep, and hands over each result; after one that
-/// ended early there is none.
-pub fn runs(
-    options: &LoadOptions,
-    observer: &mut dyn Observer,
-    mut ended: impl FnMut(&Run),
-) -> Result<Vec<Run>, Failure> {
+/// The results of what the command line asks for, for who does not want them shown.
+pub fn runs(options: &LoadOptions) -> Result<Vec<Run>, Failure> {
+    let topology = prepare(&most_of(options))?;
+    let mut kept = Kept::default();
+    match follow(options, &topology, &mut kept) {
+        Err(failure) if kept.runs.is_empty() => Err(failure),
+        _ => Ok(kept.runs),
+    }
+}
+
+/// With as many connections as a sweep comes to.
+fn most_of(options: &LoadOptions) -> LoadOptions {
+    let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
+    LoadOptions { clients, ..options.clone() }
+}
+
+/// Runs each test or the profile, with each step of a sweep; after one that ended early there is none.
+fn follow(options: &LoadOptions, topology: &Topology, audience: &mut dyn Audience) -> Result<(), Failure> {
     let engine = choose_engine(options.engine)?;
-    let most = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
-    let topology = prepare(&LoadOptions { clients: most, ..options.clone() })?;
     let steps = match &options.sweep {
         Some(sweep) => sweep.steps(options),
         None => vec![(String::new(), options.clone())],
     };
-    let mut runs: Vec<Run> = Vec::new();
-    for load in &loads(options, &topology)? {
+    let mut outcome = Ok(());
+    for load in &loads(options, topology)? {
         for (suffix, options) in &steps {
-            let run = measure_load(load, suffix, options, engine, &topology, observer)?;
-            ended(&run);
+            let run = measure_load(load, suffix, options, engine, topology, audience.observer())?;
+            outcome = outcome.and(outcome::verdict(&run));
             let is_over = run.failure.is_some();
-            runs.push(run);
+            audience.take(run);
             if is_over {
-                return Ok(runs);
+                return outcome;
             }
         }
     }
-    Ok(runs)
+    outcome
+}
+
+/// What the server calls itself; it is asked only if the answer is kept.
+fn server_name(options: &LoadOptions, topology: &Topology) -> String {
+    let asked = options.json.as_ref().and_then(|_| connect(options, &topology.nodes[0]).ok());
+    asked.map_or_else(|| "unknown server".into(), |mut client| origin::server_name(&mut client))
 }
 
 /// What is run once, or once for each step of a sweep.
@@ -185,7 +197,8 @@ pub fn find_rate(options: &FindRateOptions) -> Result<(), Failure> {
         }
     }
     if let Some(path) = &load.json {
-        report::write_json(path, &results)?;
+        let file = ResultFile { runs: results, ..ResultFile::begin(server_name(load, &topology)) };
+        report::write_json(path, &file)?;
     }
     Ok(())
 }

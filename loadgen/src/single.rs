@@ -7,7 +7,6 @@ use crate::options::{Cli, EngineChoice};
 use crate::result::Run;
 use crate::runner;
 use crate::servers::Server;
-use crate::tally::NoObserver;
 
 /// A server under load, and where the load runs.
 pub struct Target<'a> {
@@ -31,7 +30,7 @@ impl Target<'_> {
         let cli = Cli::try_parse_from(&line).map_err(|error| Failure::Options(error.to_string()))?;
         let mut options = cli.load;
         options.engine = self.engine;
-        let runs = runner::runs(&options, &mut NoObserver, |_| ())?;
+        let runs = runner::runs(&options)?;
         runs.iter().try_for_each(check)?;
         Ok(runs)
     }

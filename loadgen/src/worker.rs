@@ -17,22 +17,18 @@
 //! The worker is told by a shared [`Control`] when to count and when to stop; it looks once per turn.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use polder::runtime::engine::{Chunk, Engine, Event, Token, Wait};
 
 use crate::check::{Broken, InFlight, Messages, Missed, Replies};
-use crate::client::Dialer;
-use crate::keys::{KeySet, Random};
+use crate::keys::Random;
+use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::processes::{thread_cpu_ns, thread_wait_ns};
 use crate::profile::compile::State;
 use crate::schedule::Schedule;
 use crate::tally::Tally;
-use crate::workload::{Draws, Role, Workload};
+use crate::workload::{Draws, Role};
 
 /// The longest sleep of the loop: as late may it hear of a change of phase.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
@@ -46,103 +42,6 @@ const COMMANDS_PER_STAMP: usize = 32;
 /// takes that long; epoll's sleep is a millisecond at least.
 const SPIN_NS_URING: u64 = 30_000;
 const SPIN_NS_EPOLL: u64 = 2_000_000;
-
-/// What the load is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Load, but nothing is counted.
-    Warmup,
-    Measure,
-    Stop,
-}
-
-/// The phase, told to all workers at once.
-#[derive(Debug)]
-pub struct Control(AtomicU8);
-
-impl Control {
-    pub fn new() -> Self {
-        Control(AtomicU8::new(Phase::Warmup as u8))
-    }
-
-    pub fn enter(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::SeqCst);
-    }
-
-    fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Phase::Warmup,
-            1 => Phase::Measure,
-            _ => Phase::Stop,
-        }
-    }
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What all connections of a worker do.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub workload: Arc<Workload>,
-    /// The most requests that a connection has under way.
-    pub pipeline: usize,
-    pub seed: u64,
-    /// Requests that are sent in the measured phase; `None`: until told to stop.
-    pub requests: Option<u64>,
-    /// Send times of an open loop.
-    pub schedule: Option<Schedule>,
-    /// A connection is replaced after so many requests.
-    pub reconnect_every: Option<u64>,
-    /// No reply of any connection for so long is a failure.
-    pub timeout: Duration,
-    pub dialer: Arc<Dialer>,
-}
-
-/// A connected socket and what it is for.
-#[derive(Debug)]
-pub struct Socket {
-    pub socket: OwnedFd,
-    /// Counted over all threads.
-    pub number: u64,
-    /// The node of the cluster that it leads to.
-    pub node: usize,
-    pub keys: KeySet,
-    pub role: Role,
-}
-
-/// What a worker counted in one second of the measured phase.
-#[derive(Debug)]
-pub struct Part {
-    pub tally: Tally,
-    /// Nanoseconds since the phase began.
-    pub start_ns: u64,
-    pub span_ns: u64,
-}
-
-/// Where parts go, and where their tallies come back from.
-pub struct Publisher {
-    pub parts: Box<dyn Fn(Part)>,
-    pub cleared: Receiver<Tally>,
-}
-
-/// What a worker brings home besides its parts.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Processor time of this thread in the measured phase, without what it spun away.
-    pub cpu_ns: u64,
-    /// How long it waited for a processor meanwhile.
-    pub wait_ns: u64,
-    pub measured: Duration,
-    /// Commands whose time had come, but that were never sent.
-    pub unsent: u64,
-    /// The load ended early, for this reason.
-    pub failure: Option<String>,
-}
 
 struct Connection {
     token: Token,
@@ -197,6 +96,8 @@ pub struct Worker<E: Engine> {
     failure: Option<String>,
     /// Processor time that was spent waiting for the time of the next command.
     spun_ns: u64,
+    /// When the last round ended, if it found nothing.
+    spin_end_ns: Option<u64>,
     part_start_ns: u64,
     /// When the measured phase began: the time, and what this thread had run, waited and spun.
     measure_start: Option<[u64; 4]>,
@@ -228,6 +129,7 @@ impl<E: Engine> Worker<E> {
             last_reply_ns: 0,
             failure: None,
             spun_ns: 0,
+            spin_end_ns: None,
             part_start_ns: 0,
             measure_start: None,
             measured: None,
@@ -380,15 +282,19 @@ impl<E: Engine> Worker<E> {
         }
     }
 
+    /// Turns the engine. Rounds in a row that find nothing are time spun away, as a whole.
     #[inline]
     fn turn(&mut self, wait: Wait, events: &mut Vec<Event>) {
         if wait != Wait::Poll {
+            self.spin_end_ns = None;
             return self.engine.turn(wait, events);
         }
-        let start_ns = self.now_ns();
+        let start_ns = self.spin_end_ns.take().unwrap_or_else(|| self.now_ns());
         self.engine.turn(wait, events);
         if events.is_empty() {
-            self.spun_ns += self.now_ns() - start_ns;
+            let end_ns = self.now_ns();
+            self.spun_ns += end_ns - start_ns;
+            self.spin_end_ns = Some(end_ns);
         }
     }
 
@@ -538,6 +444,7 @@ impl<E: Engine> Worker<E> {
         let Some(open) = &mut self.open else { return };
         let connection = &mut self.connections[position];
         let Some(buffer) = &mut connection.buffer else { return };
+        self.spin_end_ns = None;
         let intended_ns = open.schedule.next_ns();
         open.schedule.advance();
         if intended_ns >= open.free_since_ns

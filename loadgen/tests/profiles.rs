@@ -12,7 +12,6 @@ use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::profile::BUILT_IN;
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
-use polder_loadgen::tally::NoObserver;
 
 /// A server of this test's own.
 struct Server {
@@ -76,7 +75,7 @@ fn polder_server() -> PathBuf {
 fn runs(line: &str) -> Vec<Run> {
     let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
     let options: LoadOptions = Cli::try_parse_from(words).unwrap().load;
-    runner::runs(&options, &mut NoObserver, |_| {}).unwrap()
+    runner::runs(&options).unwrap()
 }
 
 fn binary(line: &str) -> Output {

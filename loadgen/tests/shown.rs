@@ -2,8 +2,7 @@
 
 mod support;
 
-use polder_loadgen::report::LatencyUs;
-use polder_loadgen::result::{Latencies, Run, Slip};
+use polder_loadgen::result::{Latencies, LatencyUs, Run, Slip};
 use polder_loadgen::show::notes::notes;
 use polder_loadgen::show::table::run_text;
 use support::{GET, Shape, histogram, run};

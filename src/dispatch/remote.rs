@@ -9,6 +9,7 @@ use crate::shard::batch::{Batch, BatchKind, Extra, Group, ItemHeader, NO_KEY};
 
 use super::Dispatcher;
 use super::command::{KeptArgs, SHARE};
+use super::fetch::FETCHED_COMMANDS;
 
 /// Reusable lists for one batch.
 #[derive(Default)]
@@ -76,6 +77,10 @@ impl Dispatcher {
             for number in start..end {
                 let (header, first) = executor.items[number];
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
+                if (number - start).is_multiple_of(FETCHED_COMMANDS) {
+                    let together = &executor.items[number..end.min(number + FETCHED_COMMANDS)];
+                    self.fetch_elements_of_items(&mut batch, together, &executor.spans);
+                }
                 let keys = &executor.keys[first_key..executor.key_ends[number - start]];
                 first_key += keys.len();
                 if !deferred.has(number as u32, &batch.groups) {

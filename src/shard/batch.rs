@@ -316,6 +316,12 @@ impl ItemWriter<'_> {
 }
 
 impl ItemHeader {
+    /// Whether it is a command in one step whose key has been looked at.
+    #[inline(always)]
+    pub fn is_whole_with_key(&self) -> bool {
+        self.step == 0 && self.slot != NO_KEY && self.command != u16::MAX
+    }
+
     /// Of a command without a key, from a client that speaks RESP2.
     pub fn new(command: u16, database: u16) -> Self {
         ItemHeader {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::external::External;
-use crate::report::{GeneratorCost, ServerCost, generator_is_bottleneck};
+use crate::result::{GeneratorCost, ServerCost, generator_is_bottleneck};
 
 use super::plan::{Cell, Setup, VALUE_BYTES};
 

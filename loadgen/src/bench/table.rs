@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::compare::ratio::median;
 use crate::machine::Machine;
-use crate::report::{TestResult, WAITED_MAX};
+use crate::report::TestResult;
+use crate::result::WAITED_MAX;
 
 use super::benchmark::Beside;
 use super::memory::{self, Footprint};

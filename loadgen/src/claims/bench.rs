@@ -8,8 +8,7 @@ use hdrhistogram::Histogram;
 use crate::client::{Client, Handshake, Value};
 use crate::error::Failure;
 use crate::options::EngineChoice;
-use crate::report::LatencyUs;
-use crate::result::Run;
+use crate::result::{LatencyUs, Run, WAITED_MAX};
 use crate::runner;
 use crate::servers::{Server, default_cpus, free_port};
 use crate::single::Target;
@@ -18,6 +17,9 @@ use super::options::ClaimsOptions;
 
 /// Between two questions of the probe.
 const PROBE_INTERVAL: Duration = Duration::from_micros(500);
+
+/// A load that others on the same processors disturb is repeated, so often in all.
+const ATTEMPTS: usize = 3;
 
 pub struct Bench {
     pub server: Server,
@@ -52,7 +54,18 @@ impl Bench {
         // The default is for measurements that are longer than those of a quick run.
         let is_timed = words.contains(&"--seconds");
         let warmup: &[&str] = if is_timed && self.quick { &["--warmup", "0.1"] } else { &[] };
-        target.load_one(&[warmup, words].concat())
+        let line = [warmup, words].concat();
+        let mut best = target.load_one(&line)?;
+        for _ in 1..if self.quick { 1 } else { ATTEMPTS } {
+            if disturbance(&best) <= WAITED_MAX {
+                break;
+            }
+            let next = target.load_one(&line)?;
+            if disturbance(&next) < disturbance(&best) {
+                best = next;
+            }
+        }
+        Ok(best)
     }
 
     /// Seconds of a load.
@@ -130,6 +143,11 @@ impl Bench {
             Ok((result?, LatencyUs::of(&latency_ns?)))
         })
     }
+}
+
+/// How much of the time the load, or a server of one thread, was ready but had no processor.
+pub fn disturbance(run: &Run) -> f64 {
+    run.generator.waited.max(run.server.as_ref().map_or(0.0, |server| server.waited))
 }
 
 /// Nanoseconds up to an hour, three digits of them.

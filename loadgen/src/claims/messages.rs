@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Value;
 use crate::error::Failure;
-use crate::report::LatencyUs;
+use crate::result::LatencyUs;
 use crate::units;
 
 use super::bench::{Bench, gone, histogram, record};

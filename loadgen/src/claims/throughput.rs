@@ -1,10 +1,10 @@
 //! Claims about many clients at once, and about a single read.
 
 use crate::error::Failure;
-use crate::result::Run;
+use crate::result::{Run, WAITED_MAX};
 use crate::units;
 
-use super::bench::Bench;
+use super::bench::{Bench, disturbance};
 use super::{Claim, Finding};
 
 const RATE: f64 = 100_000.0;
@@ -36,7 +36,13 @@ pub const CACHE_READ: Claim = Claim {
 
 fn latency_text(run: &Run) -> String {
     let us = &run.total.felt().us;
-    format!("p50 {:.0} us, p99 {:.0} us, max {:.0} us", us.p50, us.p99, us.max)
+    let disturbance = disturbance(run);
+    let note = if disturbance > WAITED_MAX {
+        format!(" (DISTURBED: something else held the processors {:.0} % of the time)", disturbance * 100.0)
+    } else {
+        String::new()
+    };
+    format!("p50 {:.0} us, p99 {:.0} us, max {:.0} us{note}", us.p50, us.p99, us.max)
 }
 
 fn throughput(bench: &mut Bench) -> Result<Finding, Failure> {

@@ -1,8 +1,8 @@
 //! What was measured of two servers, as a table and in sentences.
 
 use crate::machine::Machine;
-use crate::report::WAITED_MAX;
 use crate::result::Run;
+use crate::result::WAITED_MAX;
 use crate::show::table::Table;
 use crate::units;
 

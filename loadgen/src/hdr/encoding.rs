@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
-use crate::report::LatencyUs;
-use crate::result::Distribution;
+use crate::result::{Distribution, LatencyUs};
 
 /// V2 with deflate, as base64. It fails only for counts beyond 2^63.
 pub fn encode(histogram: &Histogram<u64>) -> Result<String, String> {

@@ -3,3 +3,4 @@
 pub mod live;
 pub mod notes;
 pub mod table;
+pub mod watch;

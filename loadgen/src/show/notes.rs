@@ -1,7 +1,6 @@
 //! What a reader must know before believing the figures of a run.
 
-use crate::report::WAITED_MAX;
-use crate::result::Run;
+use crate::result::{Run, WAITED_MAX};
 use crate::units;
 
 /// From this share of late commands on the schedule was not kept.

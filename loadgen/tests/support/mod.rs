@@ -6,9 +6,9 @@ pub mod browser;
 
 use hdrhistogram::Histogram;
 use polder_loadgen::keys::Random;
-use polder_loadgen::report::{GeneratorCost, LatencyUs, ServerCost};
 use polder_loadgen::result::{
-    CommandResult, Distribution, FORMAT, Interval, Latencies, Load, ResultFile, Run, Schedule, Slip,
+    CommandResult, Distribution, FORMAT, GeneratorCost, Interval, Latencies, LatencyUs, Load, ResultFile,
+    Run, Schedule, ServerCost, Slip,
 };
 
 pub fn histogram(values: impl IntoIterator<Item = u64>) -> Histogram<u64> {
