@@ -10,6 +10,7 @@
 //! ```
 
 pub mod compare;
+pub mod verify;
 pub mod report;
 pub mod result;
 pub mod runner;

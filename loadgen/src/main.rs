@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{compare, runner};
+use polder_loadgen::{compare, runner, verify};
 
 /// A server that is gone has this exit code of its own.
 const EXIT_SERVER_GONE: u8 = 2;
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.subcommand {
         Some(Subcommand::Compare(options)) => compare::run(options),
+        Some(Subcommand::Verify(options)) => verify::run(options),
         None => runner::run(&cli.load),
     };
     match outcome {

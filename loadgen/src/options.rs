@@ -31,6 +31,7 @@ pub struct Cli {
 pub enum Subcommand {
     /// Starts redis-server and polder-server in turns and compares what a request costs them.
     Compare(CompareOptions),
+    Verify(crate::verify::options::VerifyOptions),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -243,7 +244,7 @@ impl clap::builder::TypedValueParser for CpuListParser {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = parse_seconds_or_none(text)?;
     if seconds > 0.0 { Ok(seconds) } else { Err("must be more than 0".into()) }
 }
