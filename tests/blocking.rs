@@ -218,6 +218,37 @@ fn on_epoll() {
     every_element_comes_out_once(Variant::PolderOnEpoll, "on_epoll");
 }
 
+/// Who waits is served at the end of an EXEC, before what follows it in its pipeline, wherever the key is.
+#[test]
+fn what_follows_an_exec_in_its_pipeline_comes_after_who_waited() {
+    for variant in [Variant::Reference, Variant::Polder { shards: 1 }, Variant::Polder { shards: 4 }] {
+        let server = variant.start(&[]);
+        for (key, again) in ["a", "b", "c", "d"].into_iter().flat_map(|key| [(key, false), (key, true)]) {
+            let (mut waiting, mut client) = (server.client(), server.client());
+            waiting.send(&encode(&["BLPOP", key, "0"])).expect("the server reads");
+            let deadline = Instant::now() + LIMIT;
+            while !client.run("INFO clients").text().contains("blocked_clients:1") {
+                assert!(Instant::now() < deadline, "one client waits");
+            }
+            let mut bytes = encode(&["MULTI"]);
+            bytes.extend(encode(&["LPUSH", key, "first"]));
+            bytes.extend(encode(&["LLEN", key]));
+            bytes.extend(encode(&["EXEC"]));
+            // Another EXEC follows, or a command by itself.
+            let after: [&[&str]; 4] = [&["LLEN", key], &["MULTI"], &["LLEN", key], &["EXEC"]];
+            let after = if again { &after[1..] } else { &after[..1] };
+            after.iter().for_each(|words| bytes.extend(encode(words)));
+            client.send(&bytes).expect("the server reads");
+            let replies: Vec<Reply> = (0..4 + after.len()).map(|_| client.read().expect("a reply")).collect();
+            let nothing = if again { Reply::Array(vec![Reply::Integer(0)]) } else { Reply::Integer(0) };
+            assert_eq!(replies[3], Reply::Array(vec![Reply::Integer(1), Reply::Integer(1)]), "{variant:?}");
+            assert_eq!(replies.last(), Some(&nothing), "{variant:?}: {key}");
+            let served = Reply::Array(vec![Reply::bulk(key), Reply::bulk("first")]);
+            assert_eq!(waiting.read().expect("it is served"), served, "{variant:?}");
+        }
+    }
+}
+
 /// Clients that wait and go in every way: what they would have got goes to others.
 #[test]
 fn who_goes_away_takes_nothing() {

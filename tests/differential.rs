@@ -50,6 +50,8 @@ struct Sequence {
     commands: Vec<Command>,
     batch_seed: u64,
     version_3: bool,
+    /// Sent in long pipelines, so that transactions arrive as a whole.
+    in_blocks: bool,
 }
 
 struct Generator {
@@ -63,13 +65,17 @@ struct Generator {
 impl Generator {
     fn sequence(&mut self) -> Sequence {
         let mut commands = Vec::new();
+        let in_blocks = self.random.one_in(3);
+        let transactions = if in_blocks { 3 } else { 20 };
         while commands.len() < COMMANDS_PER_SEQUENCE {
-            match self.random.below(20) {
+            match self.random.below(transactions) {
                 0 => self.transaction(&mut commands),
                 _ => commands.push(self.command()),
             }
         }
-        Sequence { commands, batch_seed: self.random.next(), version_3: self.random.one_in(3) }
+        // What is judged alone would cut the pipelines.
+        commands.retain(|command| !in_blocks || !is_alone(command));
+        Sequence { commands, batch_seed: self.random.next(), version_3: self.random.one_in(3), in_blocks }
     }
 
     fn command(&mut self) -> Command {
@@ -344,7 +350,8 @@ impl Pair<'_> {
         let mut index = 0;
         let mut queue = None;
         while index < sequence.commands.len() {
-            let depth = *random.pick(&[1, 1, 2, 5, 20, 60]);
+            let depths = if sequence.in_blocks { &[20, 60, 200] } else { &[1, 1, 2, 5, 20, 60][..] };
+            let depth = *random.pick(depths);
             let mut end = (index + depth).min(sequence.commands.len());
             // Commands that are judged by the state they leave run alone.
             if let Some(alone) = sequence.commands[index..end].iter().position(is_alone) {

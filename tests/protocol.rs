@@ -336,6 +336,50 @@ fn the_size_of_a_bulk_can_be_limited() {
     });
 }
 
+/// Big arguments move to the shards of their keys, each with its own key, whatever the way of the command.
+#[test]
+fn big_values_of_a_command_on_several_shards() {
+    each_server(&[], |server| {
+        let mut client = server.client();
+        let value =
+            |round: usize, key: &str| format!("{round}{key}").repeat(60_000 + 1_000 * round).into_bytes();
+        let keys = ["a", "b", "{a}2", "c", "d", "{b}2"];
+        for round in 0..3 {
+            let mut words = vec![b"MSET".to_vec()];
+            keys.iter().for_each(|key| words.extend([key.as_bytes().to_vec(), value(round, key)]));
+            words.extend([b"small".to_vec(), b"x".to_vec()]);
+            let mset = encode(&words);
+            let bytes = match round {
+                0 => mset,
+                1 => [encode(&["MULTI"]), mset, encode(&["EXEC"])].concat(),
+                _ => [encode(&["GET", "small"]), mset, encode(&["GET", "small"])].concat(),
+            };
+            client.send(&bytes).expect("the server reads");
+            let replies: Vec<Reply> =
+                (0..[1, 3, 3][round]).map(|_| client.read().expect("a reply")).collect();
+            let expected = [Reply::ok(), Reply::Array(vec![Reply::ok()]), Reply::bulk("x")];
+            assert_eq!(replies.last(), Some(&expected[round]));
+            for key in keys {
+                assert!(
+                    client.run(&format!("GET {key}")) == Reply::Bulk(value(round, key)),
+                    "{round}: {key}"
+                );
+            }
+        }
+    });
+}
+
+/// A length of more than 32 bits was once cut to its lower half, and what came behind it read as commands.
+#[test]
+fn no_bulk_has_two_gigabytes() {
+    let server = Server::polder(2, &["--proto-max-bulk-len", "100gb"]);
+    for length in ["4294967300", "2147483648"] {
+        let mut client = server.client();
+        client.send(format!("*2\r\n$3\r\nGET\r\n${length}\r\nabcd\r\n").as_bytes()).expect("it reads");
+        assert_eq!(client.read(), Ok(protocol_error("invalid bulk length")), "{length}");
+    }
+}
+
 /// What a client announces costs nothing before it comes.
 #[test]
 fn announced_sizes_take_no_memory() {

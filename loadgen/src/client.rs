@@ -34,6 +34,22 @@ pub struct Handshake {
     pub user: Option<String>,
     pub password: Option<String>,
     pub database: u32,
+    /// Speaks RESP3.
+    pub resp3: bool,
+}
+
+/// Connects for the load, at its begin and again and again.
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    pub nodes: Vec<Address>,
+    pub handshake: Handshake,
+}
+
+impl Dialer {
+    /// A socket that leads to this node, ready for an engine.
+    pub fn dial(&self, node: usize) -> io::Result<OwnedFd> {
+        Client::connect(&self.nodes[node], &self.handshake)?.into_socket()
+    }
 }
 
 enum Stream {
@@ -130,7 +146,13 @@ impl Client {
         let stream = Stream::connect(address)?;
         stream.set_timeouts(REPLY_TIMEOUT)?;
         let mut client = Client { stream, input: Vec::new() };
-        if let Some(password) = &handshake.password {
+        if handshake.resp3 {
+            let user = handshake.user.as_deref().unwrap_or("default");
+            match &handshake.password {
+                Some(password) => client.ask(&["HELLO", "3", "AUTH", user, password])?,
+                None => client.ask(&["HELLO", "3"])?,
+            };
+        } else if let Some(password) = &handshake.password {
             match &handshake.user {
                 Some(user) => client.ask(&["AUTH", user, password])?,
                 None => client.ask(&["AUTH", password])?,
@@ -178,7 +200,7 @@ impl Client {
         let (mut due, mut failed) = (replies, false);
         while due > 0 {
             let count = self.stream.read(&mut buffer)?;
-            let scanned = scanner.scan(&buffer[..count], |head| {
+            let scanned = scanner.scan(&buffer[..count], |head, _| {
                 due = due.saturating_sub(1);
                 failed |= head == Head::Error;
             });
@@ -214,7 +236,9 @@ impl Client {
                 let bytes = self.read_bytes(number()? as usize)?;
                 Ok(Value::Text(String::from_utf8_lossy(&bytes).into_owned()))
             }
-            "*" => (0..number()?)
+            "," | "#" | "(" => Ok(Value::Text(text.into())),
+            // A map's keys and values one behind the other, as RESP2 has them.
+            "*" | "~" | "%" => (0..number()? * if kind == "%" { 2 } else { 1 })
                 .map(|_| self.read_value(depth + 1))
                 .collect::<io::Result<_>>()
                 .map(Value::Array),

@@ -28,6 +28,20 @@ pub enum Expect {
     Value,
     /// An array of so many elements.
     Array(u64),
+    Integer,
+    /// A string of any length, or nothing: a miss.
+    Text,
+    /// An array of any length, or nothing: a miss.
+    List,
+    /// OK, or nothing: a condition was not met.
+    OkOrNull,
+}
+
+impl Expect {
+    /// Whether a null is a right reply, and told as a miss.
+    pub fn may_miss(self) -> bool {
+        matches!(self, Expect::Value | Expect::Text | Expect::List | Expect::OkOrNull)
+    }
 }
 
 /// The tests that run when none is chosen.
@@ -114,9 +128,16 @@ impl Test {
         self.commands.len().max(1) as u32
     }
 
-    /// Whether some requests are MSETs instead, whose reply is OK.
-    pub fn has_msets(&self) -> bool {
-        self.mset_share > 0.0
+    /// The other test of a mixture.
+    pub fn other(&self) -> Option<Test> {
+        Test::named("mset", self.value_bytes).filter(|_| self.mset_share > 0.0)
+    }
+
+    /// The name without what says that it is a mixture.
+    pub fn base_name(&self) -> String {
+        let mixed = self.name.to_ascii_lowercase();
+        let base = mixed.strip_suffix(MIXED_SUFFIX).and_then(|rest| rest.rsplit_once('-'));
+        base.map_or_else(|| self.name.clone(), |(base, _)| base.to_ascii_uppercase())
     }
 
     pub fn template(&self) -> Template {
@@ -132,10 +153,9 @@ impl Test {
 
     /// What a connection of this test sends.
     pub fn requests(&self) -> Requests {
-        let msets = Test::named("mset", self.value_bytes).filter(|_| self.has_msets());
         // A share of one is every draw there is.
         let below = (self.mset_share * u64::MAX as f64) as u64;
-        Requests { usual: self.template(), other: msets.map(|mset| (mset.template(), below)) }
+        Requests { usual: self.template(), other: self.other().map(|mset| (mset.template(), below)) }
     }
 
     /// The bytes of the usual reply, if replies are alike.
@@ -144,7 +164,12 @@ impl Test {
             return None;
         }
         let (prefix, total_bytes) = match self.expect {
-            Expect::Any | Expect::Array(_) => return None,
+            Expect::Any
+            | Expect::Array(_)
+            | Expect::Integer
+            | Expect::Text
+            | Expect::List
+            | Expect::OkOrNull => return None,
             Expect::Ok => (b"+OK\r\n".to_vec(), 5),
             Expect::Pong => (b"+PONG\r\n".to_vec(), 7),
             Expect::Value => {
@@ -263,7 +288,7 @@ impl Requests {
         buffer
     }
 
-    /// Makes a pipeline of so many requests, not more than before.
+    /// Makes a pipeline of so many requests in a buffer that held one before, and tells its kinds.
     #[inline]
     pub fn fill(
         &self,
@@ -272,19 +297,35 @@ impl Requests {
         random: &mut Random,
         keys: &KeySet,
         range: u64,
+        mut sent: impl FnMut(u16, u32),
     ) {
-        let Some((other, below)) = &self.other else {
-            // Only the last pipelines are shorter, so the rest of the buffer is not needed any more.
-            buffer.truncate(requests * self.usual.bytes.len());
-            return self.usual.patch(buffer, random, keys, range);
-        };
+        if self.other.is_none() {
+            let length = requests * self.usual.bytes.len();
+            while buffer.len() < length {
+                buffer.extend_from_slice(&self.usual.bytes);
+            }
+            buffer.truncate(length);
+            self.usual.patch(buffer, random, keys, range);
+            return sent(0, requests as u32);
+        }
         buffer.clear();
         for _ in 0..requests {
-            let template = if random.draw() < *below { other } else { &self.usual };
-            let start = buffer.len();
-            buffer.extend_from_slice(&template.bytes);
-            template.patch(&mut buffer[start..], random, keys, range);
+            let kind = self.append(buffer, random, keys, range);
+            sent(kind, 1);
         }
+    }
+
+    /// Appends one request; which kind it is.
+    #[inline]
+    pub fn append(&self, buffer: &mut Vec<u8>, random: &mut Random, keys: &KeySet, range: u64) -> u16 {
+        let (kind, template) = match &self.other {
+            Some((other, below)) if random.draw() < *below => (1, other),
+            _ => (0, &self.usual),
+        };
+        let start = buffer.len();
+        buffer.extend_from_slice(&template.bytes);
+        template.patch(&mut buffer[start..], random, keys, range);
+        kind
     }
 }
 
@@ -296,12 +337,13 @@ pub struct UsualReply {
 }
 
 impl UsualReply {
-    /// How many whole usual replies `bytes` begins with, and how many bytes those are.
+    /// How many whole usual replies `bytes` begins with, up to `most`, and how many bytes those are.
     #[inline]
-    pub fn count(&self, bytes: &[u8]) -> (u32, usize) {
+    pub fn count(&self, bytes: &[u8], most: u32) -> (u32, usize) {
         let mut count = 0;
         let mut rest = bytes;
-        while rest.len() >= self.total_bytes
+        while count < most
+            && rest.len() >= self.total_bytes
             && rest.starts_with(&self.prefix)
             && &rest[self.total_bytes - 2..self.total_bytes] == b"\r\n"
         {
@@ -364,16 +406,17 @@ mod tests {
     #[test]
     fn usual_replies_are_counted_whole() {
         let usual = Test::named("get", 3).unwrap().usual_reply().unwrap();
-        assert_eq!(usual.count(b"$3\r\nxxx\r\n$3\r\nxxx\r\n$3\r\nxx"), (2, 18));
-        assert_eq!(usual.count(b"$-1\r\n$3\r\nxxx\r\n"), (0, 0));
-        assert_eq!(usual.count(b""), (0, 0));
+        assert_eq!(usual.count(b"$3\r\nxxx\r\n$3\r\nxxx\r\n$3\r\nxx", 9), (2, 18));
+        assert_eq!(usual.count(b"$3\r\nxxx\r\n$3\r\nxxx\r\n", 1), (1, 9));
+        assert_eq!(usual.count(b"$-1\r\n$3\r\nxxx\r\n", 9), (0, 0));
+        assert_eq!(usual.count(b"", 9), (0, 0));
     }
 
     /// The counters of each request in a pipeline of this test.
     fn counters(name: &str, range: u64) -> Vec<Vec<String>> {
         let requests = Test::named(name, 3).unwrap().requests();
         let mut buffer = requests.buffer(50);
-        requests.fill(&mut buffer, 50, &mut Random::new(7, 0), &KeySet::Below(range), range);
+        requests.fill(&mut buffer, 50, &mut Random::new(7, 0), &KeySet::Below(range), range, |_, _| {});
         let text = String::from_utf8(buffer).unwrap();
         let transactions: Vec<&str> = text.split("*1\r\n$5\r\nMULTI\r\n").skip(1).collect();
         assert!(transactions.iter().all(|each| each.ends_with("*1\r\n$4\r\nEXEC\r\n")), "{text}");
@@ -418,7 +461,7 @@ mod tests {
     fn a_mixture_has_its_share_of_msets() {
         let test = Test::named("GET-5pct-mset", 3).unwrap();
         assert_eq!((test.name.as_str(), test.expect), ("GET-5PCT-MSET", Expect::Value));
-        assert!(test.has_msets() && test.several_keys);
+        assert!(test.other().is_some() && test.several_keys && test.base_name() == "GET");
         let requests = test.requests();
         let mut buffer = requests.buffer(100);
         let capacity = buffer.capacity();
@@ -426,10 +469,14 @@ mod tests {
         let (mut gets, mut msets) = (0, 0);
         for round in 0..200 {
             let wanted = if round < 199 { 100 } else { 7 };
-            requests.fill(&mut buffer, wanted, &mut random, &keys, 5000);
+            let mut kinds = [0, 0];
+            requests.fill(&mut buffer, wanted, &mut random, &keys, 5000, |kind, count| {
+                kinds[kind as usize] += count as usize;
+            });
             let text = std::str::from_utf8(&buffer).unwrap();
             let found = (text.matches("$3\r\nGET\r\n").count(), text.matches("$4\r\nMSET\r\n").count());
             assert_eq!(found.0 + found.1, wanted);
+            assert_eq!([found.0, found.1], kinds);
             assert_eq!(text.matches("key:").count(), found.0 + 10 * found.1);
             gets += found.0;
             msets += found.1;
@@ -446,7 +493,7 @@ mod tests {
             assert!(Test::named(name, 3).is_none(), "{name}");
         }
         assert!(Test::named("ping_inline-1pct-mset", 3).is_none());
-        assert!(!Test::named("set-0pct-mset", 3).unwrap().has_msets());
-        assert!(Test::named("set-0.1pct-mset", 3).unwrap().has_msets());
+        assert!(Test::named("set-0pct-mset", 3).unwrap().other().is_none());
+        assert!(Test::named("set-0.1pct-mset", 3).unwrap().other().is_some());
     }
 }

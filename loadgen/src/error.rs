@@ -10,11 +10,24 @@ pub enum Failure {
     ServerGone(String),
     /// The load ran, but replies were errors or wrong.
     Replies(String),
+    /// The generator, not the server, was the bottleneck of an open loop.
+    Bottleneck(String),
+    /// The server lacks a command that the load needs.
+    NotAvailable(String),
     /// Something on this machine: files, processes.
     System(String),
 }
 
 impl Failure {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::ServerGone(_) => 2,
+            Failure::Bottleneck(_) => 3,
+            Failure::Options(_) | Failure::Replies(_) | Failure::NotAvailable(_) | Failure::System(_) => 1,
+        }
+    }
+
     pub fn is_server_gone(&self) -> bool {
         matches!(self, Failure::ServerGone(_))
     }
@@ -26,6 +39,8 @@ impl fmt::Display for Failure {
             Failure::Options(text)
             | Failure::ServerGone(text)
             | Failure::Replies(text)
+            | Failure::Bottleneck(text)
+            | Failure::NotAvailable(text)
             | Failure::System(text) => formatter.write_str(text),
         }
     }

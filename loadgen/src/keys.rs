@@ -34,6 +34,12 @@ impl Random {
     pub fn below(&mut self, range: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(range)) >> 64) as u64
     }
+
+    /// A number from 0 to 1, without 1: 53 random bits.
+    #[inline]
+    pub fn unit(&mut self) -> f64 {
+        (self.draw() >> 11) as f64 / (1u64 << 53) as f64
+    }
 }
 
 /// The numbers that a connection draws its keys from.

@@ -4,17 +4,31 @@
 //!
 //! ```text
 //!   options ─► runner ─► one worker per thread ─► engine ─► server
-//!                │           command + keys: what is sent, scan: what comes back
+//!                │           schedule: when, workload: what is sent, check: what comes back
+//!                ├─► tally: what was counted in each second ─► whoever observes
 //!                ├─► processes: processor time of the server and our own
-//!                └─► report: text, CSV, JSON
+//!                └─► report: the live line, tables, CSV, JSON, interval logs
 //! ```
 
+pub mod page;
+pub mod merge;
 pub mod compare;
 pub mod verify;
-pub mod report;
-pub mod result;
 pub mod runner;
+pub mod sweep;
+pub mod report;
+pub mod show;
+pub mod outcome;
+pub mod hdr;
+pub mod origin;
+pub mod result;
 pub mod worker;
+pub mod plan;
+pub mod schedule;
+pub mod workload;
+pub mod profile;
+pub mod check;
+pub mod tally;
 pub mod named;
 pub mod preload;
 pub mod topology;
@@ -24,4 +38,6 @@ pub mod command;
 pub mod keys;
 pub mod scan;
 pub mod processes;
+pub mod progress;
+pub mod units;
 pub mod error;

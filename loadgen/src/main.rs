@@ -4,10 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{compare, runner, verify};
-
-/// A server that is gone has this exit code of its own.
-const EXIT_SERVER_GONE: u8 = 2;
+use polder_loadgen::{compare, merge, page, profile, runner, verify};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -21,13 +18,17 @@ fn main() -> ExitCode {
     let outcome = match &cli.subcommand {
         Some(Subcommand::Compare(options)) => compare::run(options),
         Some(Subcommand::Verify(options)) => verify::run(options),
+        Some(Subcommand::Merge(options)) => merge::run(options),
+        Some(Subcommand::Report(options)) => page::run(options),
+        Some(Subcommand::FindRate(options)) => runner::find_rate(options),
+        Some(Subcommand::Profiles { name }) => profile::list(name.as_deref()).map(|text| print!("{text}")),
         None => runner::run(&cli.load),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("polder-loadgen: {error}");
-            if error.is_server_gone() { ExitCode::from(EXIT_SERVER_GONE) } else { ExitCode::FAILURE }
+            ExitCode::from(error.exit_code())
         }
     }
 }

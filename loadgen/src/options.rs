@@ -10,11 +10,13 @@ use crate::error::Failure;
 use crate::keys::RANGE_MAX;
 use crate::processes::parse_cpus;
 
-/// A load generator for RESP servers: closed loop, on the engine of polder-server.
+/// A load generator for RESP servers, on the engine of polder-server.
 ///
-/// Each connection sends a pipeline of commands, waits for all its replies and sends the next. Latency is
-/// counted for each command from the moment its pipeline was sent. Exit code 0: done; 1: bad options, or
-/// replies that were errors or wrong; 2: the server is gone.
+/// Closed loop: each connection sends a pipeline of commands, waits for all its replies and sends the next;
+/// latency is counted for each command from the moment it was sent. Open loop (--rate): commands are sent at
+/// their times whatever the server does, and latency is counted from those times, too. Exit code 0: done;
+/// 1: bad options, or replies that were errors or wrong; 2: the server is gone; 3: the generator, not the
+/// server, was the bottleneck of an open loop.
 #[derive(Debug, Parser)]
 #[command(name = "polder-loadgen", version, disable_help_flag = true, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -32,6 +34,18 @@ pub enum Subcommand {
     /// Starts redis-server and polder-server in turns and compares what a request costs them.
     Compare(CompareOptions),
     Verify(crate::verify::options::VerifyOptions),
+    /// Searches the highest rate whose 99th percentile of response times keeps a limit.
+    #[command(disable_help_flag = true)]
+    FindRate(Box<crate::sweep::FindRateOptions>),
+    /// Lists the built-in profiles, or prints one.
+    Profiles {
+        /// Name of the profile to print.
+        name: Option<String>,
+    },
+    /// Merges interval logs and results of several generators into common percentiles.
+    Merge(crate::merge::MergeOptions),
+    /// Makes one HTML page with plots of one or several results.
+    Report(crate::page::ReportOptions),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,6 +92,23 @@ pub struct LoadOptions {
     /// Commands of a pipeline.
     #[arg(short = 'P', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub pipeline: u32,
+    /// Open loop: sends so many commands a second over all connections, such as 50k; --pipeline is then the
+    /// most that a connection has under way.
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    pub rate: Option<f64>,
+    /// With --rate: the commands come as a Poisson process instead of at equal distances.
+    #[arg(long, requires = "rate")]
+    pub poisson: bool,
+    /// Each connection is replaced by a new one after so many requests.
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub reconnect_every: Option<u64>,
+    /// Idle connections beside the load.
+    #[arg(long, value_name = "CONNECTIONS", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub idle: u32,
+    /// Speaks RESP3.
+    #[arg(short = '3')]
+    pub resp3: bool,
     /// Bytes of a value.
     #[arg(short = 'd', long = "data-size", value_name = "BYTES", default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..=1 << 29))]
@@ -86,6 +117,16 @@ pub struct LoadOptions {
     #[arg(short = 'r', long = "keyspace", value_name = "KEYS", default_value_t = 1,
           value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
     pub keys: u64,
+    /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload", "cluster"])]
+    pub profile: Option<String>,
+    /// With --profile: its keys are there already.
+    #[arg(long, requires = "profile")]
+    pub no_preload: bool,
+    /// Repeats the load with one setting changed: pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k
+    /// or rate=10k..1m.
+    #[arg(long, value_name = "SETTING=VALUES", value_parser = crate::sweep::parse)]
+    pub sweep: Option<crate::sweep::Sweep>,
     /// Tests to run, one after the other: set,get,… (a wrong name lists all).
     #[arg(short, long, value_name = "NAMES", default_value = DEFAULT_TESTS)]
     pub tests: String,
@@ -98,6 +139,9 @@ pub struct LoadOptions {
     /// Writes the results as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Writes an HdrHistogram interval log, too: each second's latencies, of all commands and of each.
+    #[arg(long, value_name = "FILE")]
+    pub hdr_log: Option<PathBuf>,
     /// Threads of the generator.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
@@ -130,6 +174,13 @@ pub struct LoadOptions {
 /// With `--seconds`, when nothing else is said.
 const WARMUP_SECONDS: f64 = 0.5;
 
+impl Default for LoadOptions {
+    /// What an empty command line says.
+    fn default() -> Self {
+        Cli::parse_from(["polder-loadgen"]).load
+    }
+}
+
 impl LoadOptions {
     pub fn address(&self) -> Address {
         match &self.socket {
@@ -139,7 +190,12 @@ impl LoadOptions {
     }
 
     pub fn handshake(&self) -> Handshake {
-        Handshake { user: self.user.clone(), password: self.password.clone(), database: self.database }
+        Handshake {
+            user: self.user.clone(),
+            password: self.password.clone(),
+            database: self.database,
+            resp3: self.resp3,
+        }
     }
 
     pub fn warmup_seconds(&self) -> f64 {
@@ -247,6 +303,20 @@ impl clap::builder::TypedValueParser for CpuListParser {
 pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = parse_seconds_or_none(text)?;
     if seconds > 0.0 { Ok(seconds) } else { Err("must be more than 0".into()) }
+}
+
+/// A number of commands a second; k and m are thousands and millions.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    let lower = text.to_ascii_lowercase();
+    let (number, unit) = match lower.as_bytes().last() {
+        Some(b'k') => (&lower[..lower.len() - 1], 1e3),
+        Some(b'm') => (&lower[..lower.len() - 1], 1e6),
+        _ => (&lower[..], 1.0),
+    };
+    match number.parse::<f64>().map(|number| number * unit) {
+        Ok(rate) if (0.001..=1e9).contains(&rate) => Ok(rate),
+        _ => Err("is no number of commands a second, such as 500, 20k or 1.5m".into()),
+    }
 }
 
 fn parse_seconds_or_none(text: &str) -> Result<f64, String> {

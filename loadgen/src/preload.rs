@@ -1,17 +1,17 @@
 //! Sets all keys before the load, so that every GET finds its value and every INCR its counter.
 
-use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::client::{Client, Handshake};
 use crate::command::Test;
 use crate::keys::{DIGITS, write_digits};
+use crate::progress::Progress;
 use crate::topology::Topology;
+use crate::units;
 
 /// A pipeline of preloading has at most so many commands and about so many bytes.
 const PIPELINE_MAX: usize = 1000;
 const PIPELINE_BYTES: usize = 256 << 10;
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Sends the requests of `test` with all numbers below `range`, each to its own node; once, if there is no
 /// number in them. All numbers in a request are the same.
@@ -33,7 +33,8 @@ pub fn fill(
     };
     let batch = (PIPELINE_BYTES / template.bytes.len()).clamp(1, PIPELINE_MAX);
     let replies = test.replies() as usize;
-    let mut progress = Progress::new(range, quiet);
+    let progress = Progress::new("preload", range, quiet);
+    let (began, mut done) = (Instant::now(), 0);
     for (node, address) in topology.nodes.iter().enumerate() {
         let failed = |error: std::io::Error| format!("preloading {address}: {error}");
         let mut client = Client::connect(address, handshake).map_err(failed)?;
@@ -50,47 +51,17 @@ pub fn fill(
             }
             if commands == batch || number + 1 == range {
                 client.send_and_check(&pipeline, commands * replies).map_err(failed)?;
-                progress.add(commands as u64);
+                done += commands as u64;
+                progress.set(done);
+                progress.say(format!("{} of {} keys", units::count(done), units::count(range)));
                 pipeline.clear();
                 commands = 0;
             }
         }
     }
-    progress.end();
+    progress.clear();
+    if !quiet {
+        eprintln!("preload: {} keys in {:.1} s", units::count(done), began.elapsed().as_secs_f64());
+    }
     Ok(())
-}
-
-/// One line on standard error, rewritten in place on a terminal.
-struct Progress {
-    keys: u64,
-    done: u64,
-    live: bool,
-    quiet: bool,
-    start: Instant,
-    shown: Instant,
-}
-
-impl Progress {
-    fn new(keys: u64, quiet: bool) -> Self {
-        let live = !quiet && std::io::stderr().is_terminal();
-        let now = Instant::now();
-        Progress { keys, done: 0, live, quiet, start: now, shown: now }
-    }
-
-    fn add(&mut self, keys: u64) {
-        self.done += keys;
-        if self.live && self.shown.elapsed() >= PROGRESS_INTERVAL {
-            self.shown = Instant::now();
-            eprint!("\rpreload: {} of {} keys", self.done, self.keys);
-            // A progress line that cannot be shown is not missed.
-            let _ = std::io::stderr().flush();
-        }
-    }
-
-    fn end(&self) {
-        if !self.quiet {
-            let start = if self.live { "\r" } else { "" };
-            eprintln!("{start}preload: {} keys in {:.1} s", self.done, self.start.elapsed().as_secs_f64());
-        }
-    }
 }

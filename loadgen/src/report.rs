@@ -1,69 +1,85 @@
-//! Results: what is kept of a test, and how it is shown.
+//! Takes runs as they end: shows them as was asked for, and keeps them.
 
 use std::path::Path;
 
-use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::Failure;
 use crate::options::LoadOptions;
+pub use crate::result::{GeneratorCost, LatencyUs, ServerCost, WAITED_MAX, generator_is_bottleneck};
+use crate::result::{ResultFile, Run};
+use crate::show::table::{line_of, run_text};
+use crate::show::watch::Watch;
+use crate::tally::{NoObserver, Observer};
 
-/// From this share of its processor on, the generator may be what limits the load.
-const BUSY: f64 = 0.95;
-
-/// Microseconds from the sending of a command to its reply.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LatencyUs {
-    pub min: f64,
-    pub mean: f64,
-    pub p50: f64,
-    pub p95: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
+/// Follows the runs of a command line.
+pub trait Audience {
+    /// Watches the next run.
+    fn observer(&mut self) -> &mut dyn Observer;
+    /// A run has ended.
+    fn take(&mut self, run: Run);
 }
 
-impl LatencyUs {
-    pub fn of(latency_ns: &Histogram<u64>) -> LatencyUs {
-        let us = |ns: u64| ns as f64 / 1000.0;
-        let quantile = |quantile| us(latency_ns.value_at_quantile(quantile));
-        LatencyUs {
-            min: us(latency_ns.min()),
-            mean: latency_ns.mean() / 1000.0,
-            p50: quantile(0.5),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
-            p999: quantile(0.999),
-            max: us(latency_ns.max()),
+/// Keeps them without a word.
+#[derive(Default)]
+pub struct Kept {
+    pub runs: Vec<Run>,
+    nobody: NoObserver,
+}
+
+impl Audience for Kept {
+    fn observer(&mut self) -> &mut dyn Observer {
+        &mut self.nobody
+    }
+
+    fn take(&mut self, run: Run) {
+        self.runs.push(run);
+    }
+}
+
+/// Shows and keeps the runs of one command line.
+pub struct Reporter<'a> {
+    options: &'a LoadOptions,
+    watch: Watch,
+    result: ResultFile,
+}
+
+impl<'a> Reporter<'a> {
+    /// Before the first run; `server` is what the server calls itself.
+    pub fn begin(options: &'a LoadOptions, server: String) -> Result<Reporter<'a>, Failure> {
+        let result = ResultFile::begin(server);
+        let comments = [result.generator.clone(), result.command_line.join(" "), result.machine.clone()];
+        let watch = Watch::new(options, &comments)?;
+        if options.csv {
+            println!("{CSV_HEADER}");
         }
+        Ok(Reporter { options, watch, result })
+    }
+
+    /// After the last run: writes what is to be kept.
+    pub fn end(self) -> Result<(), Failure> {
+        let logged = self.watch.end();
+        let kept = self.options.json.as_ref().map_or(Ok(()), |path| write_json(path, &self.result));
+        kept.and(logged)
     }
 }
 
-/// Processor time that requests cost the server.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ServerCost {
-    pub user_ns_per_request: f64,
-    pub system_ns_per_request: f64,
-    /// 1 is all of its processor.
-    pub utilisation: f64,
-    /// How much of the time its threads were ready but had no processor, taken together.
-    pub waited: f64,
-}
-
-impl ServerCost {
-    pub fn ns_per_request(&self) -> f64 {
-        self.user_ns_per_request + self.system_ns_per_request
+impl Audience for Reporter<'_> {
+    fn observer(&mut self) -> &mut dyn Observer {
+        &mut self.watch
     }
-}
 
-/// Processor time that requests cost the generator.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct GeneratorCost {
-    pub ns_per_request: f64,
-    /// Of its busiest thread.
-    pub utilisation: f64,
-    /// How much of the time the thread that waited longest was ready but had no processor.
-    pub waited: f64,
+    /// Shows it, and keeps it.
+    fn take(&mut self, run: Run) {
+        if self.options.csv {
+            print!("{}", csv_line(&TestResult::of(&run)));
+        } else if self.options.quiet {
+            println!("{}", quiet_line(&TestResult::of(&run)));
+        } else {
+            println!("{}", run_text(&run));
+        }
+        self.result.runs.push(run);
+    }
 }
 
 /// What one test brought.
@@ -92,42 +108,42 @@ pub struct TestResult {
     pub failure: Option<String>,
 }
 
-/// Whether the generator rather than the server was the limit.
-pub fn generator_is_bottleneck(utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
-    if utilisation <= BUSY {
-        return Some(false);
+impl TestResult {
+    /// What is kept of a run in few words.
+    pub fn of(run: &Run) -> TestResult {
+        let load = &run.load;
+        TestResult {
+            test: run.name.clone(),
+            engine: load.engine.clone(),
+            clients: load.clients,
+            pipeline: load.pipeline,
+            keys: load.keys,
+            value_bytes: load.value_bytes,
+            threads: load.threads,
+            requests: run.requests,
+            seconds: run.seconds,
+            requests_per_second: run.requests_per_second,
+            latency_us: run.total.felt().us,
+            errors: run.errors,
+            wrong: run.wrong,
+            misses: run.misses,
+            first_error: run.first_error.clone(),
+            server: run.server,
+            generator: run.generator,
+            generator_is_bottleneck: run.generator_is_bottleneck,
+            failure: run.failure.clone(),
+        }
     }
-    server.map(|server| server.utilisation <= BUSY)
 }
-
-/// From this share of the time on, others on the same processor disturb a measurement.
-pub const WAITED_MAX: f64 = 0.05;
 
 const CSV_HEADER: &str = "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\
     \"p95_latency_ms\",\"p99_latency_ms\",\"max_latency_ms\",\"p99.9_latency_ms\",\"requests\",\"errors\",\
     \"wrong\",\"misses\",\"server_user_ns\",\"server_system_ns\",\"generator_ns\",\"generator_utilisation\"";
 
-/// What comes before the first result.
-pub fn begin(options: &LoadOptions) {
-    if options.csv {
-        println!("{CSV_HEADER}");
-    }
-}
-
-pub fn print(options: &LoadOptions, result: &TestResult) {
-    if options.csv {
-        println!("{}", csv_line(result));
-    } else if options.quiet {
-        println!("{}", quiet_line(result));
-    } else {
-        println!("{}", text(result));
-    }
-}
-
 fn csv_line(result: &TestResult) -> String {
     let latency = &result.latency_us;
     let ms = [latency.mean, latency.min, latency.p50, latency.p95, latency.p99, latency.max, latency.p999];
-    let mut fields = vec![result.test.replace('"', "\"\""), format!("{:.2}", result.requests_per_second)];
+    let mut fields = vec![result.test.clone(), format!("{:.2}", result.requests_per_second)];
     fields.extend(ms.iter().map(|us| format!("{:.3}", us / 1000.0)));
     let counts = [result.requests, result.errors, result.wrong, result.misses];
     fields.extend(counts.iter().map(u64::to_string));
@@ -138,7 +154,7 @@ fn csv_line(result: &TestResult) -> String {
     fields.push(server(|server| server.system_ns_per_request));
     fields.push(format!("{:.0}", result.generator.ns_per_request));
     fields.push(format!("{:.3}", result.generator.utilisation));
-    fields.iter().map(|field| format!("\"{field}\"")).collect::<Vec<_>>().join(",")
+    line_of(fields)
 }
 
 fn quiet_line(result: &TestResult) -> String {
@@ -169,80 +185,8 @@ fn bottleneck_note(result: &TestResult) -> Option<&'static str> {
     }
 }
 
-fn text(result: &TestResult) -> String {
-    let latency = &result.latency_us;
-    let mut lines = vec![
-        format!("====== {} ======", result.test),
-        format!(
-            "  {} requests in {:.2} s: {} connections, pipeline {}, {} keys, {}-byte values, {}, {} thread{}",
-            result.requests,
-            result.seconds,
-            result.clients,
-            result.pipeline,
-            result.keys,
-            result.value_bytes,
-            result.engine,
-            result.threads,
-            if result.threads == 1 { "" } else { "s" }
-        ),
-        format!("  requests/s   {:.0}", result.requests_per_second),
-        format!(
-            "  latency      p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us, max {:.1} us",
-            latency.p50, latency.p99, latency.p999, latency.max
-        ),
-        format!(
-            "  replies      {} errors, {} wrong, {} keys not found",
-            result.errors, result.wrong, result.misses
-        ),
-    ];
-    if let Some(error) = &result.first_error {
-        lines.push(format!("  first error  {error}"));
-    }
-    if let Some(server) = &result.server {
-        lines.push(format!(
-            "  server       {:.0} CPU-ns per request (user {:.0}, system {:.0}), {:.0} % busy",
-            server.ns_per_request(),
-            server.user_ns_per_request,
-            server.system_ns_per_request,
-            server.utilisation * 100.0
-        ));
-    }
-    lines.push(format!(
-        "  generator    {:.0} CPU-ns per request, {:.0} % busy",
-        result.generator.ns_per_request,
-        result.generator.utilisation * 100.0
-    ));
-    if result.generator.waited > WAITED_MAX {
-        lines.push(format!(
-            "  NOTE         something else held the generator's processor {:.0} % of the time",
-            result.generator.waited * 100.0
-        ));
-    }
-    lines.extend(bottleneck_note(result).map(|note| format!("  NOTE         {note}")));
-    lines.join("\n")
-}
-
 pub fn write_json(path: &Path, results: &impl Serialize) -> Result<(), Failure> {
     let failed = |error: String| Failure::System(format!("{}: {error}", path.display()));
     let text = serde_json::to_string_pretty(results).map_err(|error| failed(error.to_string()))?;
     std::fs::write(path, text + "\n").map_err(|error| failed(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_the_bottleneck() {
-        let server = |utilisation| ServerCost {
-            user_ns_per_request: 1.0,
-            system_ns_per_request: 1.0,
-            utilisation,
-            waited: 0.0,
-        };
-        assert_eq!(generator_is_bottleneck(0.5, None), Some(false));
-        assert_eq!(generator_is_bottleneck(0.99, None), None);
-        assert_eq!(generator_is_bottleneck(0.99, Some(&server(0.5))), Some(true));
-        assert_eq!(generator_is_bottleneck(0.99, Some(&server(0.99))), Some(false));
-    }
 }

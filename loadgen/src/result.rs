@@ -4,9 +4,8 @@
 //! Times are in microseconds, rates per second, shares between 0 and 1, instants in seconds since the
 //! measurement began. Whoever reads files of an older `format` must say so.
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-
-use crate::report::{GeneratorCost, LatencyUs, ServerCost};
 
 /// Counts up when a field changes its meaning or goes away; new fields alone do not count.
 pub const FORMAT: u32 = 1;
@@ -137,4 +136,111 @@ pub struct Slip {
     pub late: f64,
     /// Commands that the schedule wanted but that were never sent.
     pub unsent: u64,
+}
+
+impl ResultFile {
+    /// Reads a file; the error says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<ResultFile, String> {
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(bytes)
+            .map_err(|error| format!("is no result of polder-loadgen --json: {error}"))?;
+        if head.format != FORMAT {
+            return Err(format!("has format {}, but this version reads {FORMAT}", head.format));
+        }
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// Microseconds from the sending of a command to its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LatencyUs {
+    pub min: f64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
+impl LatencyUs {
+    pub fn of(latency_ns: &Histogram<u64>) -> LatencyUs {
+        let us = |ns: u64| ns as f64 / 1000.0;
+        let quantile = |quantile| us(latency_ns.value_at_quantile(quantile));
+        LatencyUs {
+            min: us(latency_ns.min()),
+            mean: latency_ns.mean() / 1000.0,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+            max: us(latency_ns.max()),
+        }
+    }
+}
+
+/// Processor time that requests cost the server.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ServerCost {
+    pub user_ns_per_request: f64,
+    pub system_ns_per_request: f64,
+    /// 1 is all of its processor.
+    pub utilisation: f64,
+    /// How much of the time its threads were ready but had no processor, taken together.
+    pub waited: f64,
+}
+
+impl ServerCost {
+    pub fn ns_per_request(&self) -> f64 {
+        self.user_ns_per_request + self.system_ns_per_request
+    }
+}
+
+/// Processor time that requests cost the generator.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorCost {
+    pub ns_per_request: f64,
+    /// Of its busiest thread.
+    pub utilisation: f64,
+    /// How much of the time the thread that waited longest was ready but had no processor.
+    pub waited: f64,
+}
+
+/// From this share of its processor on, the generator may be what limits the load.
+const BUSY: f64 = 0.95;
+
+/// Whether the generator rather than the server was the limit.
+pub fn generator_is_bottleneck(utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
+    if utilisation <= BUSY {
+        return Some(false);
+    }
+    server.map(|server| server.utilisation <= BUSY)
+}
+
+/// From this share of the time on, others on the same processor disturb a measurement.
+pub const WAITED_MAX: f64 = 0.05;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_the_bottleneck() {
+        let server = |utilisation| ServerCost {
+            user_ns_per_request: 1.0,
+            system_ns_per_request: 1.0,
+            utilisation,
+            waited: 0.0,
+        };
+        assert_eq!(generator_is_bottleneck(0.5, None), Some(false));
+        assert_eq!(generator_is_bottleneck(0.99, None), None);
+        assert_eq!(generator_is_bottleneck(0.99, Some(&server(0.5))), Some(true));
+        assert_eq!(generator_is_bottleneck(0.99, Some(&server(0.99))), Some(false));
+    }
 }

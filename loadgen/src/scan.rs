@@ -23,7 +23,7 @@ pub enum Head {
     /// A string of so many bytes.
     Bulk(u64),
     Null,
-    /// An array, map or set of so many elements or pairs.
+    /// An array, map or set of so many elements; keys and values of a map count both.
     Aggregate(u64),
     /// A double, boolean or big number.
     Other,
@@ -51,6 +51,8 @@ pub struct Scanner {
     head: Option<Head>,
     /// The current values belong to a push, which is no reply.
     push: bool,
+    /// Pushes are told as if they were replies: to a subscriber they are what it waits for.
+    takes_pushes: bool,
     inside: Inside,
     error_text: String,
 }
@@ -67,13 +69,13 @@ impl Scanner {
         &self.error_text
     }
 
-    /// What stood inside aggregates since this was last asked.
-    pub fn take_inside(&mut self) -> Inside {
-        std::mem::take(&mut self.inside)
+    /// One that tells pushes, too.
+    pub fn taking_pushes() -> Scanner {
+        Scanner { takes_pushes: true, ..Scanner::default() }
     }
 
-    /// Takes the next bytes of the stream and tells every reply that ends in them.
-    pub fn scan(&mut self, mut bytes: &[u8], mut on_reply: impl FnMut(Head)) -> Result<(), Garbage> {
+    /// Takes the next bytes of the stream and tells every reply that ends in them, with what stood inside.
+    pub fn scan(&mut self, mut bytes: &[u8], mut on_reply: impl FnMut(Head, Inside)) -> Result<(), Garbage> {
         while !bytes.is_empty() {
             if self.skip_bytes > 0 {
                 let skipped = self.skip_bytes.min(bytes.len() as u64);
@@ -137,7 +139,11 @@ impl Scanner {
                     _ => count,
                 };
                 self.push |= top && kind == b'>';
-                if text == b"-1" { Head::Null } else { Head::Aggregate(count) }
+                match kind {
+                    _ if text == b"-1" => Head::Null,
+                    b'%' => Head::Aggregate(2 * count),
+                    _ => Head::Aggregate(count),
+                }
             }
             _ => return Err(Garbage(String::from_utf8_lossy(&line).into_owned())),
         };
@@ -154,16 +160,17 @@ impl Scanner {
     }
 
     #[inline]
-    fn value_ended(&mut self, on_reply: &mut impl FnMut(Head)) {
+    fn value_ended(&mut self, on_reply: &mut impl FnMut(Head, Inside)) {
         self.due -= 1;
         if self.due > 0 {
             return;
         }
         let push = std::mem::take(&mut self.push);
+        let inside = std::mem::take(&mut self.inside);
         if let Some(head) = self.head.take()
-            && !push
+            && (!push || self.takes_pushes)
         {
-            on_reply(head);
+            on_reply(head, inside);
         }
     }
 }
@@ -176,7 +183,7 @@ mod tests {
         let mut scanner = Scanner::default();
         let mut heads = Vec::new();
         for piece in pieces {
-            scanner.scan(piece, |head| heads.push(head)).unwrap();
+            scanner.scan(piece, |head, _| heads.push(head)).unwrap();
         }
         assert!(scanner.is_between_replies());
         heads
@@ -201,7 +208,7 @@ mod tests {
                 Head::Aggregate(0),
                 Head::Bulk(0),
                 Head::Aggregate(2),
-                Head::Aggregate(1),
+                Head::Aggregate(2),
                 Head::Other,
                 Head::Other,
                 Head::Aggregate(1),
@@ -222,11 +229,11 @@ mod tests {
     #[test]
     fn errors_keep_their_text() {
         let mut scanner = Scanner::default();
-        scanner.scan(b"-WRONGTYPE Operation\r\n", |_| {}).unwrap();
+        scanner.scan(b"-WRONGTYPE Operation\r\n", |_, _| {}).unwrap();
         assert_eq!(scanner.error_text(), "WRONGTYPE Operation");
         let long = format!("-{}\r\n", "x".repeat(10_000));
         let mut replies = 0;
-        scanner.scan(long.as_bytes(), |_| replies += 1).unwrap();
+        scanner.scan(long.as_bytes(), |_, _| replies += 1).unwrap();
         assert_eq!(replies, 1);
         assert_eq!(scanner.error_text().len(), LINE_BYTES_MAX - 1);
     }
@@ -236,20 +243,37 @@ mod tests {
         let stream = b"*4\r\n:1\r\n-ERR inner\r\n*2\r\n$-1\r\n*-1\r\n_\r\n-ERR outer\r\n$-1\r\n*-1\r\n";
         for piece_bytes in [1, 3, stream.len()] {
             let mut scanner = Scanner::default();
-            let mut heads = Vec::new();
+            let mut replies = Vec::new();
             for piece in stream.chunks(piece_bytes) {
-                scanner.scan(piece, |head| heads.push(head)).unwrap();
+                scanner.scan(piece, |head, inside| replies.push((head, inside))).unwrap();
             }
-            assert_eq!(heads, [Head::Aggregate(4), Head::Error, Head::Null, Head::Null]);
-            assert_eq!(scanner.take_inside(), Inside { errors: 1, nulls: 3 });
-            assert_eq!(scanner.take_inside(), Inside::default());
+            let none = Inside::default();
+            assert_eq!(
+                replies,
+                [
+                    (Head::Aggregate(4), Inside { errors: 1, nulls: 3 }),
+                    (Head::Error, none),
+                    (Head::Null, none),
+                    (Head::Null, none)
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn pushes_are_told_to_those_who_want_them() {
+        let stream = b">3\r\n+message\r\n+channel\r\n$1\r\nx\r\n+OK\r\n";
+        for (mut scanner, wanted) in [(Scanner::default(), 1), (Scanner::taking_pushes(), 2)] {
+            let mut replies = 0;
+            scanner.scan(stream, |_, _| replies += 1).unwrap();
+            assert_eq!(replies, wanted);
         }
     }
 
     #[test]
     fn garbage_is_told() {
         for garbage in [&b"hello\r\n"[..], b"$x\r\n", b"*-7\r\n", b"\n", b"$99999999999\r\n"] {
-            assert!(Scanner::default().scan(garbage, |_| {}).is_err(), "{garbage:?}");
+            assert!(Scanner::default().scan(garbage, |_, _| {}).is_err(), "{garbage:?}");
         }
     }
 }

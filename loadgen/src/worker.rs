@@ -1,225 +1,192 @@
-//! One thread of the load: a closed loop over its connections.
+//! One thread of the load: its connections, in a closed loop or by a schedule.
 //!
 //! ```text
-//!   fire: draw digits ─► send the whole pipeline, note the time
-//!     ▲                                    │
-//!     └── all replies are there ◄── count replies, record their latency
+//!   closed   fire: make a whole pipeline, send it ─► all replies are there ─► fire
+//!   open     a command's time has come ─► the next connection that has room takes it
+//!   both     each command's instants stand in its connection's list until its reply comes
 //! ```
 //!
-//! The loop turns the same engine as the server's and keeps its connections in a table indexed by the
-//! engine's tokens. A pipeline is one buffer that lives as long as its connection: it goes to the engine with
-//! each send and comes back when it has left. Nothing is allocated while the load runs.
+//! The loop turns the same engine as the server's. A pipeline is one buffer that lives as long as its
+//! connection: it goes to the engine with each send and comes back when it has left. Nothing is allocated
+//! while the load runs, except that an open loop's buffers grow to the longest pipeline it needs.
+//!
+//! In an open loop a command that no connection can take keeps its intended time, and so do all behind it:
+//! a stall of the server shows in the response times of all that were due meanwhile. What the generator
+//! itself is late is recorded apart, as slip.
 //!
 //! The worker is told by a shared [`Control`] when to count and when to stop; it looks once per turn.
 
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use polder::runtime::engine::{Chunk, Engine, Event, Token, Wait};
 
-use crate::command::{Expect, Requests, Test, UsualReply};
-use crate::keys::{KeySet, Random};
+use crate::check::{Broken, InFlight, Messages, Missed, Replies};
+use crate::keys::Random;
+use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::processes::{thread_cpu_ns, thread_wait_ns};
-use crate::scan::{Head, Scanner};
+use crate::profile::compile::State;
+use crate::schedule::Schedule;
+use crate::tally::Tally;
+use crate::workload::{Draws, Role};
 
 /// The longest sleep of the loop: as late may it hear of a change of phase.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
 /// At the end replies that are under way are waited for, but no longer than this.
 const DRAIN_MAX: Duration = Duration::from_millis(200);
-/// Latencies beyond this are recorded as this.
-const LATENCY_NS_MAX: u64 = 3600 * 1_000_000_000;
-
-/// What the load is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Load, but nothing is counted.
-    Warmup,
-    Measure,
-    Stop,
-}
-
-/// The phase, told to all workers at once.
-#[derive(Debug)]
-pub struct Control(AtomicU8);
-
-impl Control {
-    pub fn new() -> Self {
-        Control(AtomicU8::new(Phase::Warmup as u8))
-    }
-
-    pub fn enter(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::SeqCst);
-    }
-
-    fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Phase::Warmup,
-            1 => Phase::Measure,
-            _ => Phase::Stop,
-        }
-    }
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What all connections of a worker do.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub test: Test,
-    pub pipeline: usize,
-    /// Random numbers stay below this.
-    pub range: u64,
-    pub seed: u64,
-    /// Requests that are sent in the measured phase; `None`: until told to stop.
-    pub requests: Option<u64>,
-    /// No reply of any connection for so long is a failure.
-    pub timeout: Duration,
-}
-
-/// Counts and latencies of the measured phase.
-#[derive(Debug, Clone)]
-pub struct Tally {
-    /// Requests that were answered.
-    pub requests: u64,
-    /// Error replies, also those inside an EXEC's.
-    pub errors: u64,
-    /// Replies of the wrong type or length.
-    pub wrong: u64,
-    /// Keys that were not there.
-    pub misses: u64,
-    pub first_error: Option<String>,
-    /// Nanoseconds from the sending of a request to its reply, the last one of a transaction.
-    pub latency_ns: Histogram<u64>,
-}
-
-impl Tally {
-    pub fn new() -> Self {
-        Tally { requests: 0, errors: 0, wrong: 0, misses: 0, first_error: None, latency_ns: new_histogram() }
-    }
-
-    pub fn add(&mut self, other: Tally) {
-        self.requests += other.requests;
-        self.errors += other.errors;
-        self.wrong += other.wrong;
-        self.misses += other.misses;
-        self.first_error = self.first_error.take().or(other.first_error);
-        // Histograms of the same bounds always add up.
-        let _ = self.latency_ns.add(other.latency_ns);
-    }
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn new_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).unwrap_or_else(|_| unreachable!("constant bounds"))
-}
-
-/// What a worker brings home.
-#[derive(Debug)]
-pub struct Outcome {
-    pub tally: Tally,
-    /// Processor time of this thread in the measured phase.
-    pub cpu_ns: u64,
-    /// How long it waited for a processor meanwhile.
-    pub wait_ns: u64,
-    pub measured: Duration,
-    /// The load ended early, for this reason.
-    pub failure: Option<String>,
-}
+/// What one [`Part`] of the measured phase lasts.
+const PART_NS: u64 = 1_000_000_000;
+/// In an open loop the time is read anew after so many commands, so that their send times are true.
+const COMMANDS_PER_STAMP: usize = 32;
+/// The last part of a wait for a command's time is spun through: io_uring sleeps exactly, but waking up
+/// takes that long; epoll's sleep is a millisecond at least.
+const SPIN_NS_URING: u64 = 30_000;
+const SPIN_NS_EPOLL: u64 = 2_000_000;
 
 struct Connection {
     token: Token,
-    keys: KeySet,
-    random: Random,
+    node: usize,
+    role: Role,
+    draws: Draws,
     /// The pipeline, while it is not with the engine.
     buffer: Option<Vec<u8>>,
-    scanner: Scanner,
-    /// Requests whose replies are still to come.
-    due: u32,
-    /// Replies that the first of them has got already.
-    replies_got: u32,
-    sent_ns: u64,
+    replies: Replies,
+    /// What a subscriber gets instead.
+    messages: Messages,
+    /// Misses that something is to be sent for.
+    missed: VecDeque<Missed>,
+    /// Requests since it connected.
+    sent: u64,
+    /// It is in the list of those that may have room.
+    listed: bool,
+    /// It got commands in this round.
+    filling: bool,
+}
+
+/// An open loop's way through the connections.
+struct Open {
+    schedule: Schedule,
+    /// Connections that may have room, in turns.
+    free: VecDeque<u32>,
+    /// Those that got commands in this round.
+    filled: Vec<u32>,
+    /// Since when there is room: commands of before waited for the server.
+    free_since_ns: u64,
+    /// No connection has room.
+    is_full: bool,
 }
 
 pub struct Worker<E: Engine> {
     engine: E,
     plan: Plan,
-    requests: Requests,
-    check: Check,
+    publisher: Publisher,
     connections: Vec<Connection>,
+    /// The position in `connections` of each of the engine's indexes.
+    positions: Vec<u32>,
+    open: Option<Open>,
     epoch: Instant,
     phase: Phase,
     tally: Tally,
+    first_error: Option<String>,
     /// Requests of the measured phase that are not sent yet.
     unsent: u64,
-    /// Connections whose replies are not all there.
-    waiting: usize,
+    /// Requests that were sent and are not answered.
+    due: u64,
     last_reply_ns: u64,
     failure: Option<String>,
-    /// When the measured phase began: the time, and what this thread had run and waited.
-    measure_start: Option<[u64; 3]>,
+    /// Processor time that was spent waiting for the time of the next command.
+    spun_ns: u64,
+    /// When the last round ended, if it found nothing.
+    spin_end_ns: Option<u64>,
+    part_start_ns: u64,
+    /// When the measured phase began: the time, and what this thread had run, waited and spun.
+    measure_start: Option<[u64; 4]>,
     /// The same, as spans, once the phase has ended.
-    measured: Option<[u64; 3]>,
+    measured: Option<[u64; 4]>,
 }
 
 impl<E: Engine> Worker<E> {
-    /// Takes over connected sockets, each with the keys that it asks for.
-    pub fn new(engine: E, plan: Plan, sockets: Vec<(OwnedFd, KeySet)>, first_connection: u64) -> Self {
+    /// Takes over connected sockets.
+    pub fn new(engine: E, plan: Plan, publisher: Publisher, sockets: Vec<Socket>) -> Self {
+        let open = plan.schedule.clone().map(|schedule| Open {
+            schedule,
+            free: VecDeque::new(),
+            filled: Vec::new(),
+            free_since_ns: 0,
+            is_full: false,
+        });
         let mut worker = Worker {
             engine,
-            requests: plan.test.requests(),
-            check: Check::new(&plan.test),
+            publisher,
             connections: Vec::with_capacity(sockets.len()),
+            positions: Vec::new(),
             epoch: Instant::now(),
             phase: Phase::Warmup,
-            tally: Tally::new(),
+            tally: Tally::new(plan.workload.kinds.len(), open.is_some()),
+            first_error: None,
             unsent: u64::MAX,
-            waiting: 0,
+            due: 0,
             last_reply_ns: 0,
             failure: None,
+            spun_ns: 0,
+            spin_end_ns: None,
+            part_start_ns: 0,
             measure_start: None,
             measured: None,
+            open,
             plan,
         };
-        for (number, (socket, keys)) in sockets.into_iter().enumerate() {
-            // A fresh engine numbers its connections from 0, so the token leads straight to the entry.
-            let token = worker.engine.add(socket);
-            debug_assert_eq!(token.index as usize, number);
+        for socket in sockets {
+            let token = worker.engine.add(socket.socket);
+            let position = worker.connections.len();
+            worker.place(token, position);
+            let random = Random::new(worker.plan.seed, socket.number);
+            let state = State::default();
+            let draws = Draws { random, keys: socket.keys, number: socket.number, state };
             worker.connections.push(Connection {
                 token,
-                keys,
-                random: Random::new(worker.plan.seed, first_connection + number as u64),
-                buffer: Some(worker.requests.buffer(worker.plan.pipeline)),
-                scanner: Scanner::default(),
-                due: 0,
-                replies_got: 0,
-                sent_ns: 0,
+                node: socket.node,
+                role: socket.role,
+                draws,
+                buffer: Some(worker.plan.workload.buffer(worker.plan.pipeline)),
+                replies: Replies::with_capacity(worker.plan.pipeline.min(1 << 12)),
+                messages: Messages::new(),
+                missed: VecDeque::new(),
+                sent: 0,
+                listed: false,
+                filling: false,
             });
         }
         worker
     }
 
+    fn place(&mut self, token: Token, position: usize) {
+        let index = token.index as usize;
+        if self.positions.len() <= index {
+            self.positions.resize(index + 1, u32::MAX);
+        }
+        self.positions[index] = position as u32;
+    }
+
+    /// The connection that a token means, unless it was replaced.
+    #[inline]
+    fn position(&self, token: Token) -> Option<usize> {
+        let position = *self.positions.get(token.index as usize)? as usize;
+        (self.connections.get(position)?.token == token).then_some(position)
+    }
+
     /// Loads until told to stop, until all requests are answered or until something breaks.
     pub fn run(mut self, control: &Control) -> Outcome {
+        self.epoch = Instant::now();
         self.enter(control.phase());
-        self.last_reply_ns = self.now_ns();
         for position in 0..self.connections.len() {
-            self.fire(position, self.now_ns());
+            self.begin(position);
         }
         let mut events = Vec::new();
         while self.phase != Phase::Stop {
-            self.engine.turn(Wait::AtMost(SLEEP_MAX), &mut events);
+            self.send_due();
+            let wait = self.wait();
+            self.turn(wait, &mut events);
             let phase = control.phase();
             if phase != self.phase {
                 self.enter(phase);
@@ -230,17 +197,18 @@ impl<E: Engine> Worker<E> {
             for event in events.drain(..) {
                 self.handle(event);
             }
-            if self.failure.is_some() || (self.unsent == 0 && self.waiting == 0) {
+            self.publish_if_due();
+            if self.failure.is_some() || (self.unsent == 0 && self.due == 0) {
                 self.enter(Phase::Stop);
             }
         }
         self.drain(&mut events);
-        let [measured_ns, cpu_ns, wait_ns] = self.measured.unwrap_or_default();
+        let [measured_ns, cpu_ns, wait_ns, spun_ns] = self.measured.unwrap_or_default();
         Outcome {
-            tally: self.tally,
-            cpu_ns,
+            cpu_ns: cpu_ns.saturating_sub(spun_ns),
             wait_ns,
             measured: Duration::from_nanos(measured_ns),
+            unsent: self.backlog(),
             failure: self.failure,
         }
     }
@@ -251,38 +219,297 @@ impl<E: Engine> Worker<E> {
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        let now = [self.now_ns(), thread_cpu_ns(), thread_wait_ns()];
+        let now = [self.now_ns(), thread_cpu_ns(), thread_wait_ns(), self.spun_ns];
         match phase {
             Phase::Warmup => {}
             Phase::Measure => {
-                self.tally = Tally::new();
+                self.tally.clear();
                 self.unsent = self.plan.requests.unwrap_or(u64::MAX);
                 self.measure_start = Some(now);
+                self.part_start_ns = now[0];
             }
             Phase::Stop => {
                 self.measured =
                     self.measure_start.map(|start| std::array::from_fn(|index| now[index] - start[index]));
+                if self.measured.is_some() {
+                    self.publish(now[0]);
+                }
             }
         }
     }
 
-    /// Sends the next pipeline, if there is anything left to send.
-    fn fire(&mut self, position: usize, now_ns: u64) {
-        let requests = self.unsent.min(self.plan.pipeline as u64);
+    #[inline]
+    fn publish_if_due(&mut self) {
+        if self.phase == Phase::Measure {
+            let now_ns = self.now_ns();
+            if now_ns - self.part_start_ns >= PART_NS {
+                self.publish(now_ns);
+            }
+        }
+    }
+
+    fn publish(&mut self, now_ns: u64) {
+        let new = || Tally::new(self.plan.workload.kinds.len(), self.open.is_some());
+        let empty = self.publisher.cleared.try_recv().unwrap_or_else(|_| new());
+        let tally = std::mem::replace(&mut self.tally, empty);
+        if self.first_error.is_none() {
+            self.first_error.clone_from(&tally.first_error);
+        }
+        let measure_start_ns = self.measure_start.map_or(0, |start| start[0]);
+        let start_ns = self.part_start_ns - measure_start_ns;
+        (self.publisher.parts)(Part { tally, start_ns, span_ns: now_ns - self.part_start_ns });
+        self.part_start_ns = now_ns;
+    }
+
+    fn backlog(&self) -> u64 {
+        let now_ns = self.measure_start.unwrap_or_default()[0] + self.measured.unwrap_or_default()[0];
+        let backlog = self.open.as_ref().map_or(0, |open| open.schedule.clone().backlog(now_ns));
+        backlog.min(self.unsent)
+    }
+
+    /// How long the next turn may sleep.
+    #[inline]
+    fn wait(&self) -> Wait {
+        let Some(open) = &self.open else { return Wait::AtMost(SLEEP_MAX) };
+        if open.is_full || self.unsent == 0 {
+            return Wait::AtMost(SLEEP_MAX);
+        }
+        let ahead_ns = open.schedule.next_ns().saturating_sub(self.now_ns());
+        let spin_ns = if self.engine.name() == "epoll" { SPIN_NS_EPOLL } else { SPIN_NS_URING };
+        match ahead_ns.checked_sub(spin_ns) {
+            None | Some(0) => Wait::Poll,
+            Some(sleep_ns) => Wait::AtMost(SLEEP_MAX.min(Duration::from_nanos(sleep_ns))),
+        }
+    }
+
+    /// Turns the engine. Rounds in a row that find nothing are time spun away, as a whole.
+    #[inline]
+    fn turn(&mut self, wait: Wait, events: &mut Vec<Event>) {
+        if wait != Wait::Poll {
+            self.spin_end_ns = None;
+            return self.engine.turn(wait, events);
+        }
+        let start_ns = self.spin_end_ns.take().unwrap_or_else(|| self.now_ns());
+        self.engine.turn(wait, events);
+        if events.is_empty() {
+            let end_ns = self.now_ns();
+            self.spun_ns += end_ns - start_ns;
+            self.spin_end_ns = Some(end_ns);
+        }
+    }
+
+    /// A connection is new: what it does first.
+    fn begin(&mut self, position: usize) {
+        match self.connections[position].role {
+            Role::Load if self.open.is_some() => self.list(position),
+            Role::Load | Role::Own(_) => self.fire(position, self.now_ns()),
+            Role::Subscriber(_) => {
+                let connection = &mut self.connections[position];
+                let Some(mut buffer) = connection.buffer.take() else { return };
+                buffer.clear();
+                self.plan.workload.append_own(connection.role, &mut buffer, &mut connection.draws);
+                self.send(position, buffer);
+            }
+        }
+    }
+
+    fn send(&mut self, position: usize, buffer: Vec<u8>) {
         let connection = &mut self.connections[position];
-        let Some(mut buffer) = connection.buffer.take() else { return };
-        if requests == 0 || self.phase == Phase::Stop {
-            connection.buffer = Some(buffer);
+        connection.buffer = self.engine.send(connection.token, buffer);
+    }
+
+    /// Sends the next pipeline of a closed loop, if there is anything left to send.
+    fn fire(&mut self, position: usize, now_ns: u64) {
+        if self.must_reconnect(position) {
+            self.reconnect(position);
+        }
+        let connection = &mut self.connections[position];
+        if self.phase == Phase::Stop || connection.replies.due() > 0 {
             return;
         }
-        self.unsent -= requests;
-        let (random, keys) = (&mut connection.random, &connection.keys);
-        self.requests.fill(&mut buffer, requests as usize, random, keys, self.plan.range);
-        connection.due = requests as u32;
-        connection.sent_ns = now_ns;
-        self.waiting += 1;
-        if let Some(buffer) = self.engine.send(connection.token, buffer) {
-            connection.buffer = Some(buffer);
+        let room = self.plan.reconnect_every.map_or(u64::MAX, |every| every - connection.sent);
+        let requests = self.unsent.min(self.plan.pipeline as u64).min(room);
+        if requests == 0 && connection.missed.is_empty() && connection.role == Role::Load {
+            return;
+        }
+        let Some(mut buffer) = connection.buffer.take() else { return };
+        let replies = &mut connection.replies;
+        let mut expect = |kind, count, key| {
+            replies.expect(InFlight { kind, count, key, intended_ns: now_ns, sent_ns: now_ns });
+        };
+        if let Role::Own(kind) = connection.role {
+            buffer.clear();
+            self.plan.workload.append_own(connection.role, &mut buffer, &mut connection.draws);
+            expect(kind, 1, 0);
+        } else {
+            let follow_ups = connection.missed.len();
+            if follow_ups == 0 {
+                self.plan.workload.fill(&mut buffer, requests as usize, &mut connection.draws, expect);
+            } else {
+                buffer.clear();
+                for missed in connection.missed.drain(..) {
+                    self.plan.workload.follow_up(missed, &mut buffer, &mut connection.draws);
+                    expect(missed.kind, 1, missed.key);
+                }
+                for _ in 0..requests {
+                    let (kind, key) = self.plan.workload.append(&mut buffer, &mut connection.draws);
+                    expect(kind, 1, key);
+                }
+            }
+            connection.sent += requests;
+            self.unsent -= requests;
+            self.due += requests + follow_ups as u64;
+        }
+        self.send(position, buffer);
+    }
+
+    /// Gives the commands of an open loop whose time has come to connections that have room, in turns.
+    #[inline]
+    fn send_due(&mut self) {
+        if self.open.is_none() || self.phase == Phase::Stop {
+            return;
+        }
+        let mut now_ns = self.now_ns();
+        let mut commands = 0;
+        while let Some(open) = &self.open
+            && self.unsent > 0
+            && open.schedule.next_ns() <= now_ns
+            && let Some(position) = self.next_free()
+        {
+            self.give(position, now_ns);
+            commands += 1;
+            if commands % COMMANDS_PER_STAMP == 0 {
+                now_ns = self.now_ns();
+            }
+        }
+        let filled = self.open.as_mut().map(|open| std::mem::take(&mut open.filled)).unwrap_or_default();
+        for &position in &filled {
+            let connection = &mut self.connections[position as usize];
+            connection.filling = false;
+            if let Some(buffer) = connection.buffer.take() {
+                self.send(position as usize, buffer);
+            }
+        }
+        for position in filled {
+            // An engine may hand a buffer back at once.
+            self.list(position as usize);
+        }
+    }
+
+    /// The next connection in turn that has room.
+    fn next_free(&mut self) -> Option<usize> {
+        loop {
+            let open = self.open.as_mut()?;
+            let Some(position) = open.free.pop_front() else {
+                open.is_full = true;
+                return None;
+            };
+            self.connections[position as usize].listed = false;
+            if self.must_reconnect(position as usize) {
+                self.reconnect(position as usize);
+            }
+            if self.has_room(position as usize) {
+                return Some(position as usize);
+            }
+        }
+    }
+
+    #[inline]
+    fn has_room(&self, position: usize) -> bool {
+        let connection = &self.connections[position];
+        connection.buffer.is_some()
+            && (connection.replies.due() as usize) < self.plan.pipeline
+            && self.plan.reconnect_every.is_none_or(|every| connection.sent < every)
+    }
+
+    /// Puts a connection at the end of the turn, if it has room or will have it once it has reconnected.
+    #[inline]
+    fn list(&mut self, position: usize) {
+        let may_take = self.has_room(position) || self.must_reconnect(position);
+        let now_ns = self.now_ns();
+        let (Some(open), true) = (&mut self.open, may_take) else { return };
+        let connection = &mut self.connections[position];
+        if connection.listed || connection.role != Role::Load {
+            return;
+        }
+        connection.listed = true;
+        open.free.push_back(position as u32);
+        if std::mem::take(&mut open.is_full) {
+            open.free_since_ns = now_ns;
+        }
+    }
+
+    /// Appends the next command of the schedule to a connection's pipeline.
+    fn give(&mut self, position: usize, now_ns: u64) {
+        let Some(open) = &mut self.open else { return };
+        let connection = &mut self.connections[position];
+        let Some(buffer) = &mut connection.buffer else { return };
+        self.spin_end_ns = None;
+        let intended_ns = open.schedule.next_ns();
+        open.schedule.advance();
+        if intended_ns >= open.free_since_ns
+            && let Some(slip) = &mut self.tally.slip
+        {
+            slip.record(now_ns - intended_ns);
+        }
+        if !std::mem::replace(&mut connection.filling, true) {
+            buffer.clear();
+            open.filled.push(position as u32);
+        }
+        let (kind, key) = self.plan.workload.append(buffer, &mut connection.draws);
+        connection.replies.expect(InFlight { kind, count: 1, key, intended_ns, sent_ns: now_ns });
+        connection.sent += 1;
+        self.unsent -= 1;
+        self.due += 1;
+        self.list(position);
+    }
+
+    /// In an open loop what follows a miss is sent at once.
+    fn follow_up(&mut self, position: usize, now_ns: u64) {
+        let connection = &mut self.connections[position];
+        if connection.missed.is_empty() || self.phase == Phase::Stop {
+            return;
+        }
+        let Some(mut buffer) = connection.buffer.take() else { return };
+        buffer.clear();
+        for missed in connection.missed.drain(..) {
+            self.plan.workload.follow_up(missed, &mut buffer, &mut connection.draws);
+            connection.replies.expect(InFlight {
+                kind: missed.kind,
+                count: 1,
+                key: missed.key,
+                intended_ns: missed.at_ns,
+                sent_ns: now_ns,
+            });
+            self.due += 1;
+        }
+        self.send(position, buffer);
+    }
+
+    fn must_reconnect(&self, position: usize) -> bool {
+        let connection = &self.connections[position];
+        let is_over = self.plan.reconnect_every.is_some_and(|every| connection.sent >= every);
+        is_over
+            && connection.role == Role::Load
+            && connection.replies.due() == 0
+            && connection.missed.is_empty()
+            && connection.buffer.is_some()
+            && self.phase != Phase::Stop
+    }
+
+    /// Replaces a connection that has nothing under way; the thread waits for it.
+    fn reconnect(&mut self, position: usize) {
+        let connection = &mut self.connections[position];
+        self.engine.close(connection.token);
+        match self.plan.dialer.dial(connection.node) {
+            Ok(socket) => {
+                connection.sent = 0;
+                connection.token = self.engine.add(socket);
+                let token = connection.token;
+                self.tally.reconnects += 1;
+                self.place(token, position);
+            }
+            Err(error) => self.fail(&format!("reconnecting failed: {error}")),
         }
     }
 
@@ -290,24 +517,47 @@ impl<E: Engine> Worker<E> {
         match event {
             Event::Received { connection, chunk } => self.received(connection, chunk),
             Event::Sent { connection, buffer, complete } => {
-                let position = connection.index as usize;
+                let Some(position) = self.position(connection) else { return };
                 self.connections[position].buffer = Some(buffer);
                 if !complete {
                     self.fail("the server broke a connection while a request was being sent");
-                } else if self.connections[position].due == 0 {
-                    // All replies came before the engine told that the requests had left.
-                    let now_ns = self.now_ns();
+                } else {
+                    self.go_on(position, None);
+                }
+            }
+            Event::Ended { connection } if self.position(connection).is_some() => {
+                self.fail("the server closed a connection");
+            }
+            Event::Ended { .. } | Event::Accepted { .. } | Event::Woken => {}
+        }
+    }
+
+    /// A connection may have got the buffer or the replies that it waited for.
+    #[inline]
+    fn go_on(&mut self, position: usize, now_ns: Option<u64>) {
+        let connection = &self.connections[position];
+        match connection.role {
+            Role::Subscriber(_) => {}
+            Role::Load if self.open.is_some() => {
+                if !connection.missed.is_empty() {
+                    let now_ns = now_ns.unwrap_or_else(|| self.now_ns());
+                    self.follow_up(position, now_ns);
+                }
+                self.list(position);
+            }
+            Role::Load | Role::Own(_) => {
+                // All replies may come before the engine tells that the requests have left.
+                if connection.replies.due() == 0 && connection.buffer.is_some() {
+                    let now_ns = now_ns.unwrap_or_else(|| self.now_ns());
                     self.fire(position, now_ns);
                 }
             }
-            Event::Ended { .. } => self.fail("the server closed a connection"),
-            Event::Accepted { .. } | Event::Woken => {}
         }
     }
 
     fn fail(&mut self, reason: &str) {
         if self.failure.is_none() && self.phase != Phase::Stop {
-            let last = self.tally.first_error.as_deref();
+            let last = self.first_error.as_ref().or(self.tally.first_error.as_ref());
             let last = last.map(|error| format!(" (its first error was '{error}')")).unwrap_or_default();
             self.failure = Some(format!("{reason}{last}"));
         }
@@ -315,33 +565,43 @@ impl<E: Engine> Worker<E> {
 
     fn received(&mut self, token: Token, chunk: Chunk) {
         let now_ns = self.now_ns();
-        let position = token.index as usize;
-        let Some(connection) = self.connections.get_mut(position) else {
-            return self.engine.release(chunk);
+        let Some(position) = self.position(token) else { return self.engine.release(chunk) };
+        let connection = &mut self.connections[position];
+        let (bytes, tally) = (self.engine.bytes(&chunk), &mut self.tally);
+        let answered = match connection.role {
+            Role::Subscriber(kind) => connection.messages.read(bytes, kind, tally).map(|()| 0),
+            Role::Load | Role::Own(_) => {
+                let checks = &self.plan.workload.checks;
+                connection.replies.read(bytes, now_ns, checks, tally, &mut connection.missed)
+            }
         };
-        let bytes = self.engine.bytes(&chunk);
-        let answered = self.check.read(connection, bytes, &mut self.tally);
+        let role = connection.role;
         self.engine.release(chunk);
-        let answered = match answered {
-            Ok(answered) if answered <= connection.due => answered,
-            Ok(_) => return self.fail("the server sent more replies than it got requests"),
-            Err(garbage) => return self.fail(&format!("the server does not speak RESP: '{garbage}'")),
-        };
-        let latency_ns = (now_ns - connection.sent_ns).clamp(1, LATENCY_NS_MAX);
-        self.tally.requests += u64::from(answered);
-        // Within the bounds nothing is refused.
-        let _ = self.tally.latency_ns.record_n(latency_ns, u64::from(answered));
-        self.last_reply_ns = now_ns;
-        connection.due -= answered;
-        if connection.due == 0 && answered > 0 {
-            self.waiting -= 1;
-            self.fire(position, now_ns);
+        match answered {
+            Ok(answered) => {
+                self.last_reply_ns = now_ns;
+                if role == Role::Load {
+                    self.due = self.due.saturating_sub(u64::from(answered));
+                }
+                if answered > 0 {
+                    self.go_on(position, Some(now_ns));
+                }
+            }
+            Err(Broken::Surplus) => self.fail("the server sent more replies than it got requests"),
+            Err(Broken::Garbage(garbage)) => {
+                self.fail(&format!("the server does not speak RESP: '{garbage}'"));
+            }
         }
     }
 
     fn watch_for_silence(&mut self) {
-        let silence = Duration::from_nanos(self.now_ns() - self.last_reply_ns);
-        if self.waiting > 0 && silence > self.plan.timeout {
+        let now_ns = self.now_ns();
+        if self.due == 0 {
+            self.last_reply_ns = now_ns;
+            return;
+        }
+        let silence = Duration::from_nanos(now_ns - self.last_reply_ns);
+        if silence > self.plan.timeout {
             self.fail(&format!("the server sent nothing for {:.1} s", silence.as_secs_f64()));
         }
     }
@@ -349,93 +609,18 @@ impl<E: Engine> Worker<E> {
     /// Takes the replies that are under way, so that the server is not left with broken connections.
     fn drain(&mut self, events: &mut Vec<Event>) {
         let end = Instant::now() + DRAIN_MAX;
-        let mut discarded = Tally::new();
-        std::mem::swap(&mut self.tally, &mut discarded);
-        while self.waiting > 0 && self.failure.is_none() && Instant::now() < end {
+        while self.due > 0 && self.failure.is_none() && Instant::now() < end {
             self.engine.turn(Wait::AtMost(SLEEP_MAX), events);
             for event in events.drain(..) {
                 if matches!(event, Event::Ended { .. }) {
-                    self.waiting = 0;
+                    self.due = 0;
+                    return;
                 }
                 self.handle(event);
             }
         }
-        std::mem::swap(&mut self.tally, &mut discarded);
         for connection in &self.connections {
             self.engine.close(connection.token);
         }
-    }
-}
-
-/// What replies are checked against.
-struct Check {
-    usual: Option<UsualReply>,
-    /// The reply to a request's last command.
-    expect: Expect,
-    /// Replies of a request.
-    replies: u32,
-    /// A request may be an MSET as well, whose reply is OK.
-    msets: bool,
-    value_bytes: u64,
-}
-
-impl Check {
-    fn new(test: &Test) -> Check {
-        Check {
-            usual: test.usual_reply(),
-            expect: test.expect,
-            replies: test.replies(),
-            msets: test.has_msets(),
-            value_bytes: test.value_bytes() as u64,
-        }
-    }
-
-    fn is_right(&self, head: Head, expect: Expect) -> bool {
-        match (head, expect) {
-            (_, Expect::Any) | (Head::Status, Expect::Ok | Expect::Pong) => true,
-            (Head::Bulk(length), Expect::Value) => length == self.value_bytes,
-            (Head::Aggregate(count), Expect::Array(elements)) => count == elements,
-            (Head::Status, _) => self.msets,
-            _ => false,
-        }
-    }
-
-    /// Counts the requests whose last reply ends in `bytes`, and checks each reply.
-    #[inline]
-    fn read(&self, connection: &mut Connection, bytes: &[u8], tally: &mut Tally) -> Result<u32, String> {
-        let (mut answered, used) = match &self.usual {
-            Some(usual) if connection.scanner.is_between_replies() => usual.count(bytes),
-            _ => (0, 0),
-        };
-        if used == bytes.len() {
-            return Ok(answered);
-        }
-        let (mut errors, mut wrong, mut misses) = (0, 0, 0);
-        let mut got = connection.replies_got;
-        let scanned = connection.scanner.scan(&bytes[used..], |head| {
-            got += 1;
-            // Before the last reply of a transaction come OK and QUEUED.
-            let within = got < self.replies && self.expect != Expect::Any;
-            let expect = if within { Expect::Ok } else { self.expect };
-            match (head, expect) {
-                (Head::Error, _) => errors += 1,
-                (Head::Null, Expect::Value) => misses += 1,
-                _ => wrong += u64::from(!self.is_right(head, expect)),
-            }
-            if got == self.replies {
-                got = 0;
-                answered += 1;
-            }
-        });
-        connection.replies_got = got;
-        let inside = connection.scanner.take_inside();
-        errors += inside.errors;
-        tally.errors += errors;
-        tally.wrong += wrong;
-        tally.misses += misses + inside.nulls;
-        if errors > 0 && tally.first_error.is_none() {
-            tally.first_error = Some(connection.scanner.error_text().to_string());
-        }
-        scanned.map(|()| answered).map_err(|garbage| garbage.0)
     }
 }

@@ -56,7 +56,7 @@ pub mod transactions;
 pub mod waiting;
 
 use crate::error::CommandError;
-use crate::keyspace::{Database, Key, Keyspace, Moved};
+use crate::keyspace::{Database, Key, KeyPlace, Keyspace, Moved};
 use crate::resp::{Args, Reply};
 use crate::runtime::engine::Token;
 use crate::session::Session;
@@ -116,6 +116,8 @@ pub struct Data<'a> {
     pub key_hash: u64,
     /// Its hash slot where tables are kept by slot, else 0; [`NO_KEY`] where nobody has looked.
     pub key_slot: u16,
+    /// Where all keys of a command with several are, if somebody has looked already; else empty.
+    pub known_keys: &'a [KeyPlace],
     pub reply: Reply<'a>,
     /// A value on its way from one shard to another, in the steps of [`Run::Hops`].
     pub moved: Option<Moved>,
@@ -296,7 +298,7 @@ pub struct Command {
     /// The arguments after the name as the manual writes them: `key value [NX | XX] [GET]`.
     pub syntax: &'static str,
     /// The position of the argument that names an element of the key's collection, which can be fetched before
-    /// the command runs; 0: there is none.
+    /// the command runs; 0: there is none; [`ALL_ELEMENTS`]: it reads all of them.
     pub element: u8,
     /// Of a command that waits: the option without which it does not.
     pub waits_with: Option<&'static str>,
@@ -308,6 +310,9 @@ pub struct Command {
     pub run: Option<Run>,
     pub subcommands: &'static [Command],
 }
+
+/// In place of an argument's position: [`Command::element`].
+pub const ALL_ELEMENTS: u8 = u8::MAX;
 
 impl Command {
     pub const fn new(name: &'static str, arity: i16, run: Run) -> Self {

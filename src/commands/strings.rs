@@ -2,7 +2,7 @@
 
 use super::{Command, Data, Group, KeySpec, Merge, Run, Split, Target, category, flag, key_flag};
 use crate::error::CommandError;
-use crate::keyspace::{EntryRef, EventClasses, Expiry, Key, Keyspace, StringRef, StringValue};
+use crate::keyspace::{EntryRef, EventClasses, Expiry, KeyPlace, Keyspace, StringRef, StringValue};
 use crate::resp::number::IntegerText;
 use crate::resp::{Args, Reply};
 use crate::transaction::{Plan, Work};
@@ -490,59 +490,84 @@ fn strlen(data: &mut Data<'_>) -> Result<(), CommandError> {
 /// Keys of one command whose buckets and entries are fetched before the first of them is looked at.
 const FETCHED_KEYS: usize = 16;
 
-/// Starts to fetch what the keys at argument `first` and every `step` after it need, as many as
-/// [`FETCHED_KEYS`]: their hashes and slots.
-fn fetch_keys(
-    keyspace: &mut Keyspace,
-    database: usize,
-    args: &Args<'_>,
-    first: usize,
-    step: usize,
-) -> [(u64, u16); FETCHED_KEYS] {
-    let mut keys = [(0, 0); FETCHED_KEYS];
-    let positions = || (first..args.len()).step_by(step);
-    for (place, index) in keys.iter_mut().zip(positions()) {
-        let key = keyspace.key(args.get(index));
-        *place = (key.hash, key.slot);
-        keyspace.database(database).prefetch_bucket(&key);
+/// Where the keys of a command are, which stand from argument 1 on.
+struct KeyPlaces<'a> {
+    /// All of them, and what they need is fetched; empty if nobody has looked.
+    known: &'a [KeyPlace],
+    /// Arguments from one key to the next.
+    stride: usize,
+    fetched: [KeyPlace; FETCHED_KEYS],
+}
+
+impl<'a> KeyPlaces<'a> {
+    fn new(known: &'a [KeyPlace], stride: usize) -> Self {
+        KeyPlaces { known, stride, fetched: [KeyPlace::default(); FETCHED_KEYS] }
     }
-    for (&(hash, slot), index) in keys.iter().zip(positions()) {
-        keyspace.database(database).prefetch_entry(&Key { bytes: args.get(index), hash, slot });
+
+    /// Of the key at argument `first` and those after it, at most [`FETCHED_KEYS`] if they have to be fetched
+    /// first.
+    #[inline(always)]
+    fn fetch(
+        &mut self,
+        keyspace: &mut Keyspace,
+        database: usize,
+        args: &Args<'_>,
+        first: usize,
+    ) -> &[KeyPlace] {
+        if let Some(known) = self.known.get((first - 1) / self.stride..).filter(|known| !known.is_empty()) {
+            return known;
+        }
+        let positions = || (first..args.len()).step_by(self.stride);
+        for (place, index) in self.fetched.iter_mut().zip(positions()) {
+            let key = keyspace.key(args.get(index));
+            *place = key.place();
+            keyspace.database(database).prefetch_bucket(&key);
+        }
+        for (place, index) in self.fetched.iter().zip(positions()) {
+            keyspace.database(database).prefetch_entry(&place.key(args.get(index)));
+        }
+        &self.fetched
     }
-    keys
 }
 
 fn mget(data: &mut Data<'_>) -> Result<(), CommandError> {
-    let Data { keyspace, args, reply, database, .. } = data;
+    let Data { keyspace, args, reply, database, known_keys, .. } = data;
     reply.array(args.len() - 1);
-    for first in (1..args.len()).step_by(FETCHED_KEYS) {
-        let keys = fetch_keys(keyspace, *database, args, first, 1);
-        for (&(hash, slot), index) in keys.iter().zip(first..args.len()) {
-            let key = Key { bytes: args.get(index), hash, slot };
+    let mut places = KeyPlaces::new(known_keys, 1);
+    let mut first = 1;
+    while first < args.len() {
+        let places = places.fetch(keyspace, *database, args, first);
+        for (place, index) in places.iter().zip(first..args.len()) {
+            let key = place.key(args.get(index));
             match keyspace.database(*database).find_read(&key).and_then(|entry| entry.string()) {
                 Some(value) => write_string(value, reply),
                 None => reply.null(),
             }
         }
+        first += places.len();
     }
     Ok(())
 }
 
 /// Sets the pairs from argument 1 on.
-fn set_pairs(keyspace: &mut Keyspace, database: usize, args: &mut Args<'_>) {
-    for first in (1..args.len()).step_by(2 * FETCHED_KEYS) {
-        let keys = fetch_keys(keyspace, database, args, first, 2);
-        for (&(hash, slot), index) in keys.iter().zip((first..args.len()).step_by(2)) {
+fn set_pairs(data: &mut Data<'_>) {
+    let Data { keyspace, args, database, known_keys, .. } = data;
+    let mut places = KeyPlaces::new(known_keys, 2);
+    let mut first = 1;
+    while first < args.len() {
+        let places = places.fetch(keyspace, *database, args, first);
+        for (place, index) in places.iter().zip((first..args.len()).step_by(2)) {
             let owned = args.is_owned(index + 1).then(|| args.take(index + 1));
-            let key = Key { bytes: args.get(index), hash, slot };
+            let key = place.key(args.get(index));
             let value = match owned {
                 None => StringValue::Bytes(args.get(index + 1)),
                 Some(bytes) => StringValue::Owned(bytes),
             };
-            let database = keyspace.database(database);
+            let database = keyspace.database(*database);
             database.set_string(&key, value, Expiry::Clear);
             database.notify(EventClasses::STRING, "set", &key);
         }
+        first += 2 * places.len();
     }
 }
 
@@ -550,7 +575,7 @@ fn mset(data: &mut Data<'_>) -> Result<(), CommandError> {
     if data.args.len().is_multiple_of(2) {
         return Err(CommandError::Arity("mset".into()));
     }
-    set_pairs(data.keyspace, data.database, &mut data.args);
+    set_pairs(data);
     data.reply.ok();
     Ok(())
 }
@@ -569,7 +594,7 @@ fn msetnx(data: &mut Data<'_>) -> Result<(), CommandError> {
     }
     let free = !any_exists(data);
     if free {
-        set_pairs(data.keyspace, data.database, &mut data.args);
+        set_pairs(data);
     }
     data.reply.integer(free as i64);
     Ok(())
@@ -584,7 +609,7 @@ fn count_existing(data: &mut Data<'_>) -> Result<(), CommandError> {
 
 /// The second step of MSETNX.
 fn mset_step(data: &mut Data<'_>) -> Result<(), CommandError> {
-    set_pairs(data.keyspace, data.database, &mut data.args);
+    set_pairs(data);
     data.reply.integer(1);
     Ok(())
 }

@@ -197,6 +197,7 @@ impl Harness {
                 has_waited: false,
                 park: None,
                 waits_as: None,
+                known_keys: &[],
             };
             function(&mut data)?;
             Ok(data.moved)

@@ -78,8 +78,8 @@ impl Dispatcher {
             exec += 1;
         }
         slots.push(Slot::Array(exec - first - 1));
-        let header = ItemHeader { in_exec: true, ..header };
         for index in first + 1..exec {
+            let header = ItemHeader { exec_goes_on: index + 1 < exec, ..header };
             slots.push(self.put_slot(kind, bytes, burst, index, header, parts));
         }
         self.shard.metrics.ran(burst.call(first).command, 0);

@@ -3,7 +3,7 @@
 use crate::commands::keyspec::{find_keys, first_key, only_range, reads_anywhere};
 use crate::commands::{Command, CommandId, CommandTable, Run, Split};
 use crate::error::CommandError;
-use crate::keyspace::Key;
+use crate::keyspace::KeyPlace;
 use crate::keyspace::slot::slot_of;
 use crate::resp::{Args, Span};
 use crate::session::Frame;
@@ -59,8 +59,8 @@ impl Call {
     }
 
     #[inline(always)]
-    fn key(&self) -> Key<'static> {
-        Key { bytes: &[], hash: self.hash, slot: self.slot }
+    pub fn place(&self) -> KeyPlace {
+        KeyPlace { hash: self.hash, slot: self.slot }
     }
 }
 
@@ -95,7 +95,7 @@ impl Burst {
         for index in 0..self.frames.len() {
             let call = resolve(&self.args(index, bytes), shard, table);
             if index < PREFETCH_WINDOW && call.slot != NO_KEY && call.way == Way::Shard(shard.id as u16) {
-                shard.keyspace.database(database).prefetch_bucket(&call.key());
+                shard.keyspace.database(database).prefetch_bucket(&call.place().key(&[]));
             }
             self.calls.push(call);
         }
@@ -107,7 +107,7 @@ impl Burst {
         let own = Way::Shard(shard.id as u16);
         let database = shard.keyspace.database(database);
         for call in self.calls.iter().take(LOOK_AHEAD).filter(|call| call.way == own && call.slot != NO_KEY) {
-            database.prefetch_entry(&call.key());
+            database.prefetch_entry(&call.place().key(&[]));
         }
     }
 
@@ -123,10 +123,10 @@ impl Burst {
         let fetched = |call: &&Call| call.way == own && call.slot != NO_KEY;
         let database = shard.keyspace.database(database);
         for call in calls.iter().take(PREFETCH_WINDOW).filter(fetched) {
-            database.prefetch_entry(&call.key());
+            database.prefetch_entry(&call.place().key(&[]));
         }
         for call in calls.iter().skip(PREFETCH_WINDOW).take(PREFETCH_WINDOW).filter(fetched) {
-            database.prefetch_bucket(&call.key());
+            database.prefetch_bucket(&call.place().key(&[]));
         }
     }
 }

@@ -36,6 +36,7 @@ pub struct Coordination {
     pub args: KeptArgs,
     pub database: u16,
     resp3: bool,
+    no_touch: bool,
     started: u64,
     state: State,
     /// The transaction whose locks it holds.
@@ -113,7 +114,8 @@ impl Dispatcher {
         let session = self.shard.sessions.current(token);
         session.commands += 1;
         session.last_command = call.command;
-        let (database, resp3, authenticated) = (session.database, session.resp3, session.authenticated);
+        let (database, resp3, no_touch) = (session.database, session.resp3, session.no_touch);
+        let authenticated = session.authenticated;
         if let Err(error) = gate::admit(command, authenticated, &self.shard) {
             self.refuse(token, call.command, &error, out);
             return true;
@@ -126,6 +128,7 @@ impl Dispatcher {
             args: KeptArgs::keep(&burst.args(index, bytes)),
             database,
             resp3,
+            no_touch,
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction: None,
@@ -144,7 +147,8 @@ impl Dispatcher {
         out: &mut Vec<u8>,
     ) -> bool {
         let session = self.shard.sessions.get(token);
-        let (resp3, client_id) = session.map_or((false, 0), |session| (session.resp3, session.id));
+        let (resp3, no_touch, client_id) =
+            session.map_or((false, false, 0), |session| (session.resp3, session.no_touch, session.id));
         let call = exec.call(index);
         let (args, database) = (KeptArgs::keep(&exec.args(index)), exec.database(index));
         let transaction = exec.transaction;
@@ -154,6 +158,7 @@ impl Dispatcher {
             args,
             database,
             resp3,
+            no_touch,
             started: Ticks::now(),
             state: State::Hops { done: 0, first: Vec::new() },
             transaction,
@@ -203,8 +208,8 @@ impl Dispatcher {
             }
             Some(Run::EachShard { split, .. }) => {
                 let mut key_parts = Vec::new();
-                let (header, args) = (coordination.share_header(), coordination.args.args());
-                let parts = self.put_shares(BatchKind::Share, header, &args, split, &mut key_parts);
+                let (header, mut args) = (coordination.share_header(), coordination.args.args());
+                let parts = self.put_shares(BatchKind::Share, header, &mut args, split, &mut key_parts);
                 coordination.state = State::Shares { key_parts };
                 parts
             }
@@ -296,6 +301,7 @@ impl Dispatcher {
             args: KeptArgs::keep(&args),
             database: session.database,
             resp3: session.resp3,
+            no_touch: session.no_touch,
             started: Ticks::now(),
             state: State::Gather,
             transaction: None,
@@ -331,7 +337,7 @@ impl Dispatcher {
         &mut self,
         kind: BatchKind,
         header: ItemHeader,
-        args: &Args<'_>,
+        args: &mut Args<'_>,
         split: Split,
         key_parts: &mut Vec<u16>,
     ) -> Vec<PartOf> {
@@ -365,9 +371,15 @@ impl Dispatcher {
             let DividedKey { shard, hash, slot, .. } = own[0];
             let arguments = (1 + own.len() * stride) as u32;
             let header = ItemHeader { arguments, hash, slot, ..header };
-            let groups = own.iter().flat_map(|key| key.position..(key.position + stride).min(args.len()));
-            let words = std::iter::once(0).chain(groups).map(|position| args.get(position));
-            let part = self.put_share(kind, shard, header, words);
+            let part = self.next_part(kind, shard);
+            let mut writer = self.batches.batch_mut(part.batch).begin(header);
+            writer.argument(args.get(0));
+            // Each of the others goes to this shard alone: big ones move.
+            for key in own {
+                (key.position..args.len())
+                    .take(stride)
+                    .for_each(|position| writer.argument_of(args, position));
+            }
             for key in own {
                 self.intend(part.batch, Intent::key(key.hash, writes));
                 key_parts[(key.position - 1) / stride] = parts.len() as u16;
@@ -391,12 +403,16 @@ impl Dispatcher {
         header: ItemHeader,
         words: impl Iterator<Item = &'b [u8]>,
     ) -> PartOf {
-        let number = self.batches.open_for(kind, self.shard.id, shard);
-        let batch = self.batches.batch_mut(number);
-        let part = PartOf { batch: number, first: batch.count(), count: 1 };
-        let mut writer = batch.begin(header);
+        let part = self.next_part(kind, shard);
+        let mut writer = self.batches.batch_mut(part.batch).begin(header);
         words.for_each(|word| writer.argument(word));
         part
+    }
+
+    /// Where the next item for a shard will be.
+    fn next_part(&mut self, kind: BatchKind, shard: usize) -> PartOf {
+        let batch = self.batches.open_for(kind, self.shard.id, shard);
+        PartOf { batch, first: self.batches.batch_mut(batch).count(), count: 1 }
     }
 
     fn put_work(&mut self, coordination: &Coordination, work: Vec<Work>) -> Vec<PartOf> {
@@ -727,8 +743,8 @@ impl Coordination {
     }
 
     fn share_header(&self) -> ItemHeader {
-        let resp3 = self.resp3;
-        ItemHeader { step: SHARE, resp3, ..ItemHeader::new(self.command, self.database) }
+        let (resp3, no_touch) = (self.resp3, self.no_touch);
+        ItemHeader { step: SHARE, resp3, no_touch, ..ItemHeader::new(self.command, self.database) }
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Exec {
     databases: Vec<u16>,
     /// The command that comes next.
     next: usize,
+    /// The last command that goes to a shard.
+    last_sent: usize,
     /// How its commands go to their shards.
     kind: BatchKind,
     /// Whose locks it holds.
@@ -85,9 +87,10 @@ impl Needs {
 }
 
 impl Exec {
-    fn header(&self, index: usize, resp3: bool) -> ItemHeader {
+    fn header(&self, index: usize, (resp3, no_touch): (bool, bool)) -> ItemHeader {
         let command = self.burst.call(index).command;
-        ItemHeader { resp3, in_exec: true, ..ItemHeader::new(command, self.databases[index]) }
+        let exec_goes_on = index < self.last_sent;
+        ItemHeader { resp3, no_touch, exec_goes_on, ..ItemHeader::new(command, self.databases[index]) }
     }
 
     pub fn call(&self, index: usize) -> Call {
@@ -190,7 +193,9 @@ impl Dispatcher {
             TransactionAction::Multi => self.multi(token),
             TransactionAction::Discard => self.discard(token),
             TransactionAction::Unwatch => {
+                // It is none of a MULTI's commands here: nothing is left, and blocks go their short way again.
                 self.unwatch(token);
+                self.shard.sessions.current(token).transaction = None;
                 Ok(())
             }
             TransactionAction::Watch => match self.watch(token, call.command, bytes, burst, index, started) {
@@ -385,12 +390,14 @@ impl Dispatcher {
         let mut burst = Burst::new(queued.frames, queued.spans, queued.owned);
         burst.resolve(&queued.bytes, &mut self.shard, &self.table, database as usize);
         let databases = self.databases_of(&queued.bytes, &mut burst, database);
+        let last_sent = (0..burst.frames.len()).rev().find(|&index| burst.call(index).way != Way::Here);
         Ok(Box::new(Exec {
             command,
             bytes: queued.bytes,
             burst,
             databases,
             next: 0,
+            last_sent: last_sent.unwrap_or(0),
             kind: BatchKind::Plain,
             waited: false,
             transaction: None,
@@ -673,8 +680,8 @@ impl Dispatcher {
     ) -> Slot {
         let command = self.table.get(CommandId(call.command));
         let session = self.shard.sessions.get(token);
-        let resp3 = session.is_some_and(|session| session.resp3);
-        let header = exec.header(index, resp3);
+        let settings = session.map_or((false, false), |session| (session.resp3, session.no_touch));
+        let header = exec.header(index, settings);
         let kind = exec.kind;
         let Exec { bytes, burst, .. } = exec;
         if !self.shard.monitors.is_empty() && call.way != Way::Here {

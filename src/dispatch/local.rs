@@ -286,6 +286,7 @@ impl Dispatcher {
                 has_waited: false,
                 park: None,
                 waits_as: None,
+                known_keys: &[],
             };
             if let Err(error) = data_function(command)(&mut data) {
                 out.truncate(mark);
@@ -507,13 +508,7 @@ pub(super) fn put_item(
     mut args: crate::resp::Args<'_>,
 ) {
     let mut writer = batch.begin(header);
-    for position in 0..args.len() {
-        if args.is_owned(position) {
-            writer.owned_argument(args.take(position));
-        } else {
-            writer.argument(args.get(position));
-        }
-    }
+    (0..args.len()).for_each(|position| writer.argument_of(&mut args, position));
 }
 
 /// Drops the reply written since `mark` if the client does not want it (CLIENT REPLY).

@@ -57,6 +57,7 @@ struct Waiter {
     command: u16,
     args: KeptArgs,
     resp3: bool,
+    no_touch: bool,
     /// What it touches once it is served.
     intents: Vec<Intent>,
     /// What it is answered when its time is up.
@@ -212,8 +213,8 @@ impl Dispatcher {
         }
         let nil = nil_of_waiting(&nil);
         let deadline_ms = deadline(self.shard.now_ms(), timeout_ms);
-        let (command, resp3) = (header.command, header.resp3);
-        let waiter = Waiter { wait, command, args, resp3, intents, nil, deadline_ms };
+        let ItemHeader { command, resp3, no_touch, .. } = *header;
+        let waiter = Waiter { wait, command, args, resp3, no_touch, intents, nil, deadline_ms };
         let waits = Waits::Here(Box::new(waiter));
         self.parking.add(Parked { origin, database, keys, minds_removal, waits });
         self.send(origin as usize, Message::Parked(wait));
@@ -320,6 +321,7 @@ impl Dispatcher {
         let mut reply = Vec::new();
         let args = waiter.args.args();
         let first = self.shard.keyspace.key(args.get(1.min(args.len() - 1))).hash;
+        self.shard.keyspace.set_no_touch(waiter.no_touch);
         let mut data = Data {
             keyspace: &mut self.shard.keyspace,
             database: *database as usize,
@@ -332,6 +334,7 @@ impl Dispatcher {
             has_waited: true,
             park: None,
             waits_as: None,
+            known_keys: &[],
         };
         let result = whole(&mut data);
         if data.park.is_some() {

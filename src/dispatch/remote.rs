@@ -1,34 +1,34 @@
 //! Running the batch of another shard (or this shard's own share of a mixed burst).
 
-use crate::commands::{CommandId, Data, DataFunction, Part, Run, Split};
+use crate::commands::{CommandId, CommandTable, Data, DataFunction, Part, Run, Split};
 use crate::error::CommandError;
-use crate::keyspace::Key;
+use crate::keyspace::KeyPlace;
 use crate::resp::{Args, Reply, Span};
 use crate::runtime::clock::Ticks;
 use crate::shard::batch::{Batch, BatchKind, Extra, Group, ItemHeader, NO_KEY};
 
 use super::Dispatcher;
 use super::command::{KeptArgs, SHARE};
+use super::fetch::FETCHED_COMMANDS;
 
 /// Reusable lists for one batch.
 #[derive(Default)]
 pub struct Executor {
     items: Vec<(ItemHeader, u32)>,
     spans: Vec<Span>,
-    keys: Vec<FetchedKey>,
+    /// The keys of the items in the window.
+    keys: Vec<KeyPlace>,
+    /// Where the keys of each of these items end in `keys`.
+    key_ends: Vec<usize>,
 }
 
-/// A key whose bucket and entry are fetched ahead.
-struct FetchedKey {
-    database: u16,
-    slot: u16,
-    hash: u64,
-}
-
-impl FetchedKey {
-    fn key(&self) -> Key<'static> {
-        Key { bytes: &[], hash: self.hash, slot: self.slot }
-    }
+/// An item of a batch that is about to run.
+struct Item<'a> {
+    number: u32,
+    header: ItemHeader,
+    spans: &'a [Span],
+    /// Where its keys are, those that were looked at.
+    keys: &'a [KeyPlace],
 }
 
 /// Which items belong to groups that were put off, asked in order.
@@ -73,12 +73,20 @@ impl Dispatcher {
         let mut start = 0;
         while start < executor.items.len() {
             let end = self.prefetch_keys(&mut executor, start, &mut batch);
+            let mut first_key = 0;
             for number in start..end {
                 let (header, first) = executor.items[number];
                 let spans = &executor.spans[first as usize..(first + header.arguments) as usize];
+                if (number - start).is_multiple_of(FETCHED_COMMANDS) {
+                    let together = &executor.items[number..end.min(number + FETCHED_COMMANDS)];
+                    self.fetch_elements_of_items(&mut batch, together, &executor.spans);
+                }
+                let keys = &executor.keys[first_key..executor.key_ends[number - start]];
+                first_key += keys.len();
                 if !deferred.has(number as u32, &batch.groups) {
-                    self.execute_item(&mut batch, number as u32, header, spans, deferred.group);
-                    if !self.parking.is_empty() && !header.in_exec && batch.kind == BatchKind::Plain {
+                    let item = Item { number: number as u32, header, spans, keys };
+                    self.execute_item(&mut batch, item, deferred.group);
+                    if !self.parking.is_empty() && !header.exec_goes_on && batch.kind == BatchKind::Plain {
                         self.serve_ready();
                     }
                 }
@@ -96,51 +104,47 @@ impl Dispatcher {
     /// Fetches what the items from `start` on need, as many as there are keys in a window; where those items
     /// end.
     fn prefetch_keys(&mut self, executor: &mut Executor, start: usize, batch: &mut Batch) -> usize {
-        let Executor { items, spans, keys } = executor;
+        let Executor { items, spans, keys, key_ends } = executor;
         keys.clear();
+        key_ends.clear();
         let keyspace = &mut self.shard.keyspace;
         let (bytes, owned, _) = batch.parts();
         let mut end = start;
         while end < items.len() && keys.len() < PREFETCH_WINDOW {
             let (header, first) = items[end];
+            let first_key = keys.len();
+            if header.slot != NO_KEY {
+                keys.push(KeyPlace { hash: header.hash, slot: header.slot });
+            }
+            if let Some(stride) = stride_of_share(&self.table, &header) {
+                let spans = &spans[first as usize..(first + header.arguments) as usize];
+                let args = Args::new(bytes, spans, owned);
+                keys.extend(
+                    (1 + stride..args.len()).step_by(stride).map(|at| keyspace.key(args.get(at)).place()),
+                );
+            }
+            let database = keyspace.database(header.database as usize);
+            for key in &keys[first_key..] {
+                database.prefetch_bucket(&key.key(&[]));
+            }
+            key_ends.push(keys.len());
             end += 1;
-            if header.slot == NO_KEY {
-                continue;
-            }
-            keys.push(FetchedKey { database: header.database, slot: header.slot, hash: header.hash });
-            if header.step != SHARE {
-                continue;
-            }
-            let stride = match self.table.get(CommandId(header.command)).run {
-                Some(Run::EachShard { split: Split::Keys { stride }, .. }) => stride,
-                _ => continue,
-            };
-            let spans = &spans[first as usize..(first + header.arguments) as usize];
-            let args = Args::new(bytes, spans, owned);
-            for position in (1 + stride..args.len()).step_by(stride) {
-                let Key { hash, slot, .. } = keyspace.key(args.get(position));
-                keys.push(FetchedKey { database: header.database, slot, hash });
-            }
         }
         if keys.len() > 1 {
-            for key in keys.iter() {
-                keyspace.database(key.database as usize).prefetch_bucket(&key.key());
-            }
-            for key in keys.iter() {
-                keyspace.database(key.database as usize).prefetch_entry(&key.key());
+            let mut first_key = 0;
+            for (&(header, _), &key_end) in items[start..end].iter().zip(key_ends.iter()) {
+                let database = keyspace.database(header.database as usize);
+                for key in &keys[first_key..key_end] {
+                    database.prefetch_entry(&key.key(&[]));
+                }
+                first_key = key_end;
             }
         }
         end
     }
 
-    fn execute_item(
-        &mut self,
-        batch: &mut Batch,
-        number: u32,
-        header: ItemHeader,
-        spans: &[Span],
-        group: usize,
-    ) {
+    fn execute_item(&mut self, batch: &mut Batch, item: Item<'_>, group: usize) {
+        let Item { number, header, spans, keys } = item;
         let started = Ticks::now();
         let moved = match batch.take_extra_in(number) {
             Some(Extra::Moved(moved)) => Some(moved),
@@ -186,6 +190,7 @@ impl Dispatcher {
             args,
             key_hash: header.hash,
             key_slot: header.slot,
+            known_keys: if header.step == SHARE { keys } else { &[] },
             reply: Reply::new(replies, header.resp3),
             moved,
             string_bytes_max: self.shard.config.proto_max_bulk_len as usize,
@@ -232,5 +237,16 @@ impl Dispatcher {
         Reply::new(replies, false).error_line(&message);
         self.shard.metrics.error_replied(&message);
         self.shard.metrics.commands[command as usize].failed += 1;
+    }
+}
+
+/// Of a share of a divided command: the arguments from one key to the next.
+fn stride_of_share(table: &CommandTable, header: &ItemHeader) -> Option<usize> {
+    if header.step != SHARE || header.slot == NO_KEY {
+        return None;
+    }
+    match table.get(CommandId(header.command)).run {
+        Some(Run::EachShard { split: Split::Keys { stride }, .. }) => Some(stride),
+        _ => None,
     }
 }

@@ -75,7 +75,7 @@ impl Dispatcher {
         let command = self.table.get(CommandId(call.command));
         match (call.way, command.run) {
             (Way::Several, Some(Run::EachShard { split, merge, .. })) => {
-                let args = burst.args(index, bytes);
+                let mut args = burst.args(index, bytes);
                 if !split.accepts(args.len()) {
                     let mut text = Vec::new();
                     let error = CommandError::Arity(command.name.into());
@@ -86,7 +86,7 @@ impl Dispatcher {
                 let started = Ticks::now();
                 let mut key_parts = Vec::new();
                 let header = ItemHeader { command: call.command, step: SHARE, ..header };
-                let shares = self.put_shares(kind, header, &args, split, &mut key_parts);
+                let shares = self.put_shares(kind, header, &mut args, split, &mut key_parts);
                 let shares = shares.into_iter().map(|part| part_of(parts, part)).collect();
                 let command = call.command;
                 Slot::Shares(Box::new(Shares { command, merge, parts: shares, key_parts, started }))

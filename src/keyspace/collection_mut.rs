@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use super::Expiry;
-use super::database::{BURY_PARTS_MIN, Beside, Change, Database, Grave, Key};
+use super::database::{BURY_PARTS_MIN, Beside, Change, Database, Grave};
 use super::entry::Payload;
 use super::events::class_of;
+use super::key::Key;
 use super::table::Place;
 use crate::config::EventClasses;
 use crate::error::CommandError;

@@ -16,11 +16,13 @@ use super::events::Events;
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::field_expiry::FIELDS_PER_STEP;
+use super::key::Key;
 use super::observers::Observers;
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::value::Value;
 use super::{Expiry, Stats};
 use crate::config::EventClasses;
+use crate::runtime::allocator::prefetch_lines;
 use crate::types::hash::{Edited, Outcome, View};
 use crate::types::{Collection, Kind, Object};
 
@@ -33,17 +35,12 @@ pub(super) const BURY_PARTS_MIN: usize = 64;
 /// How many expired keys RANDOMKEY removes in search of one that is not.
 const RANDOM_TRIES_MAX: usize = 1000;
 
+/// Lines of a small collection that are fetched ahead: what is longer is read in order, which the processor
+/// notices.
+const FETCHED_LINES_MAX: usize = 12;
+
 /// Stands for the tables of a database that never had a key.
 static EMPTY_TABLE: Table = Table::new();
-
-/// A key with what was computed from it once per request.
-#[derive(Clone, Copy, Debug)]
-pub struct Key<'a> {
-    pub bytes: &'a [u8],
-    pub hash: u64,
-    /// The hash slot if the keyspace has a table per slot, else 0.
-    pub slot: u16,
-}
 
 /// What the lookups of a database need to know of its surroundings; copied in by `Keyspace::database`.
 #[derive(Clone, Copy)]
@@ -362,11 +359,15 @@ impl Database {
         self.table(key).prefetch_entry(key.hash);
     }
 
-    /// The collection under a key, to fetch some of it ahead: neither an access nor a verdict on whether it is
-    /// still there.
+    /// Begins to fetch the collection under a key if its entry holds it; else the collection, to fetch some of
+    /// it. Neither an access nor a verdict on whether it is still there.
     #[inline]
-    pub fn peek_object(&self, key: &Key) -> Option<&Object> {
-        EntryRef::new(self.table(key).find(key.hash, key.bytes)?.entry()).object()
+    pub fn fetch_collection(&self, key: &Key) -> Option<&Object> {
+        let entry = self.table(key).find(key.hash, key.bytes)?.entry();
+        if let Some(elements) = entry.elements() {
+            prefetch_lines(elements, FETCHED_LINES_MAX);
+        }
+        EntryRef::new(entry).object()
     }
 
     /// Finds a key that is there and not expired; an expired one is removed on the way.

@@ -10,7 +10,8 @@
 //! ```
 
 use super::Keyspace;
-use super::database::{Database, Key};
+use super::database::Database;
+use super::key::Key;
 use crate::config::EventClasses;
 use crate::types::Kind;
 

@@ -17,7 +17,7 @@
 //! `volatile-ttl` looks into the wheel's first bucket.
 
 use super::Keyspace;
-use super::database::Key;
+use super::key::Key;
 
 const CLOCK_MASK: u32 = 0xFF_FFFF;
 /// The counter of a key that has just been created.

@@ -7,9 +7,10 @@
 //! Fields that are due are missing from the first look at the hash on ([`Database::expire_fields`]). A look
 //! removes some of them, the wheel the others; a hash that has no other fields has expired as a whole.
 
-use super::database::{Change, Database, Grave, Key};
+use super::database::{Change, Database, Grave};
 use super::entry::EntryPointer;
 use super::expiry::{Event, Record, Wheel};
+use super::key::Key;
 use super::table::Place;
 use crate::config::EventClasses;
 use crate::types::{Hash, NEVER, Object, Registration};

@@ -1,9 +1,10 @@
 //! Work on hashes: one look-up, then a view of the hash or its change, however it is stored.
 
 use super::Expiry;
-use super::database::{BURY_BYTES_MIN, Change, Database, Key};
+use super::database::{BURY_BYTES_MIN, Change, Database};
 use super::entry::Payload;
 use super::events::EventNames;
+use super::key::Key;
 use super::table::Place;
 use crate::config::EventClasses;
 use crate::error::CommandError;

@@ -21,6 +21,7 @@ mod eviction;
 mod expiry;
 mod field_expiry;
 mod hash_edit;
+mod key;
 mod observers;
 pub mod slot;
 mod string_mut;
@@ -37,12 +38,13 @@ mod upkeep;
 mod value;
 
 pub use collection_mut::CollectionMut;
-pub use database::{Beside, Database, Key, Moved};
+pub use database::{Beside, Database, Moved};
 pub use entry::{
     EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
 };
 pub use events::{Event, EventNames};
 pub use eviction::{AccessClock, EvictionPolicy};
+pub use key::{Key, KeyPlace};
 pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
 pub use string_mut::StringMut;
 pub use table::SCAN_CURSOR_BITS;

@@ -7,7 +7,8 @@
 
 use ahash::HashMap;
 
-use super::database::{Beside, Change, Database, Key};
+use super::database::{Beside, Change, Database};
+use super::key::Key;
 
 /// How many wait for a key.
 #[derive(Debug, Clone, Copy)]

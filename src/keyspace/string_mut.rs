@@ -2,8 +2,9 @@
 //! on what they found.
 
 use super::Expiry;
-use super::database::{Change, Database, Key};
+use super::database::{Change, Database};
 use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, StringRef};
+use super::key::Key;
 use super::table::Place;
 use crate::config::EventClasses;
 use crate::error::CommandError;

@@ -2,10 +2,11 @@
 //! in bounded steps, all of it finding entries by hash, since records and candidates do not hold keys.
 
 use super::Budget;
-use super::database::{Database, Grave, Key};
+use super::database::{Database, Grave};
 use super::entry::{Deadline, EntryPointer};
 use super::eviction::AccessClock;
 use super::expiry::{Event, Record, Wheel};
+use super::key::Key;
 use super::table::Place;
 
 /// The most keys that are compared in one round.

@@ -13,7 +13,7 @@
 use crate::error::ProtocolError;
 use crate::log;
 use crate::resp::Reply;
-use crate::resp::parse::Limits;
+use crate::resp::parse::{BULK_BYTES_MAX, Limits};
 use crate::runtime::engine::{Chunk, Engine, Token};
 use crate::session::{BURST_COMMANDS_MAX, Rest, Sessions, parse_chunk};
 
@@ -275,7 +275,7 @@ impl<E: Engine> Plane<E> {
     fn limits(&mut self, token: Token) -> Limits {
         let shard = &mut self.dispatcher.shard;
         Limits {
-            bulk_bytes_max: shard.config.proto_max_bulk_len as usize,
+            bulk_bytes_max: (shard.config.proto_max_bulk_len as usize).min(BULK_BYTES_MAX),
             authenticated: shard.sessions.current(token).authenticated,
         }
     }

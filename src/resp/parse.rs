@@ -11,6 +11,9 @@ use crate::resp::number::parse_integer;
 
 /// A line (an inline command, a count, a length) may be this long.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// No argument is longer, whatever the configuration allows: lengths are kept in 32 bits, of which batches use
+/// one for themselves.
+pub const BULK_BYTES_MAX: usize = i32::MAX as usize;
 /// What a client may send before it has authenticated.
 const UNAUTHENTICATED_ARGUMENTS_MAX: i64 = 10;
 const UNAUTHENTICATED_BULK_BYTES_MAX: i64 = 16 * 1024;

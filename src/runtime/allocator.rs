@@ -7,6 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 
+use libmimalloc_sys::{mi_malloc, mi_realloc, mi_zalloc};
 use mimalloc::MiMalloc;
 
 /// [`MiMalloc`] with a count per thread.
@@ -42,6 +43,8 @@ pub const fn rounded_bytes(size: usize) -> usize {
     (size + (1 << shift) - 1) >> shift << shift
 }
 
+const CACHE_LINE_BYTES: usize = 64;
+
 /// Fetches the cache line at an address, should there be one.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
@@ -54,17 +57,39 @@ pub fn prefetch(address: *const u8) {
     let _ = address;
 }
 
+/// Fetches the first cache lines of some bytes.
+#[inline(always)]
+pub fn prefetch_lines(bytes: &[u8], lines_max: usize) {
+    for line in bytes.chunks(CACHE_LINE_BYTES).take(lines_max) {
+        prefetch(line.as_ptr());
+    }
+}
+
 #[inline(always)]
 fn count(bytes: i64) {
     // After a thread's locals are gone (its very end) nobody reads the count any more.
     let _ = HELD_BYTES.try_with(|held| held.set(held.get() + bytes));
 }
 
-// SAFETY: hands every call through to the allocator underneath, with the same arguments.
+/// Whether every block of such a size is aligned so, whoever asks. The allocator's functions for aligned blocks
+/// do not know that: when their page is full they ask for `size + align - 1` instead, which takes a block of the
+/// next size class for nearly every request.
+#[inline(always)]
+fn is_aligned_anyway(size: usize, align: usize) -> bool {
+    align <= 8 || (align == 16 && size > 8)
+}
+
+// SAFETY: hands every call through to the allocator underneath, with the same arguments, or without the alignment
+// where that is the block's own.
 unsafe impl GlobalAlloc for CountingAllocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(rounded_bytes(layout.size()) as i64);
+        let size = layout.size();
+        count(rounded_bytes(size) as i64);
+        if is_aligned_anyway(size, layout.align()) {
+            // SAFETY: any size will do.
+            return unsafe { mi_malloc(size) }.cast();
+        }
         // SAFETY: as the caller promises.
         unsafe { MiMalloc.alloc(layout) }
     }
@@ -78,7 +103,12 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(rounded_bytes(layout.size()) as i64);
+        let size = layout.size();
+        count(rounded_bytes(size) as i64);
+        if is_aligned_anyway(size, layout.align()) {
+            // SAFETY: any size will do.
+            return unsafe { mi_zalloc(size) }.cast();
+        }
         // SAFETY: as the caller promises.
         unsafe { MiMalloc.alloc_zeroed(layout) }
     }
@@ -86,6 +116,10 @@ unsafe impl GlobalAlloc for CountingAllocator {
     #[inline]
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(rounded_bytes(new_size) as i64 - rounded_bytes(layout.size()) as i64);
+        if is_aligned_anyway(new_size, layout.align()) {
+            // SAFETY: the block is this allocator's, as the caller promises.
+            return unsafe { mi_realloc(pointer.cast(), new_size) }.cast();
+        }
         // SAFETY: as the caller promises.
         unsafe { MiMalloc.realloc(pointer, layout, new_size) }
     }
@@ -94,6 +128,10 @@ unsafe impl GlobalAlloc for CountingAllocator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    unsafe extern "C" {
+        fn mi_usable_size(block: *const u8) -> usize;
+    }
 
     #[global_allocator]
     static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -106,6 +144,32 @@ mod tests {
         assert!((100_000..125_000).contains(&held), "{held}");
         drop(block);
         assert_eq!(thread_held_bytes(), before);
+    }
+
+    #[test]
+    fn small_blocks_are_aligned_and_no_larger_than_counted() {
+        for align in [1, 2, 4, 8, 16] {
+            for size in (align..400).chain([1000, 5000, 70_000]) {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                // More than a page of each, since the first block of a page shows nothing.
+                // SAFETY: the layout is sound and not empty.
+                let alloc = |_| unsafe { CountingAllocator.alloc(layout) };
+                let blocks: Vec<*mut u8> = (0..600).map(alloc).collect();
+                for &block in &blocks {
+                    assert!(!block.is_null() && (block as usize).is_multiple_of(align), "{size} {align}");
+                    // SAFETY: the block has just come from there.
+                    let usable = unsafe { mi_usable_size(block) };
+                    assert!(usable >= size, "{size} {align}");
+                    if size < 5000 {
+                        assert_eq!(usable, rounded_bytes(size), "{size} {align}");
+                    }
+                }
+                for block in blocks {
+                    // SAFETY: it was allocated with this layout, and is not used any more.
+                    unsafe { CountingAllocator.dealloc(block, layout) };
+                }
+            }
+        }
     }
 
     #[test]

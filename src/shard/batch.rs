@@ -10,7 +10,7 @@
 //! ```
 
 use crate::keyspace::Moved;
-use crate::resp::Span;
+use crate::resp::{Args, Span};
 use crate::runtime::latch::Latch;
 
 use super::locks::Intent;
@@ -31,8 +31,8 @@ pub struct ItemHeader {
     pub no_touch: bool,
     /// The client waits if its command finds nothing.
     pub parks: bool,
-    /// One of the commands of an EXEC: nobody is served until all have run.
-    pub in_exec: bool,
+    /// Another command of the same EXEC follows: nobody is served until all have run.
+    pub exec_goes_on: bool,
     pub database: u16,
     pub arguments: u32,
     /// The hash slot of the first key where tables are kept by slot, else 0; or [`NO_KEY`].
@@ -45,7 +45,7 @@ const HEADER_BYTES: usize = 20;
 const RESP3: u8 = 1;
 const NO_TOUCH: u8 = 2;
 const PARKS: u8 = 4;
-const IN_EXEC: u8 = 8;
+const EXEC_GOES_ON: u8 = 8;
 /// An argument with this bit in its length is a vector of its own; the rest is its number.
 const OWNED: u32 = 1 << 31;
 
@@ -110,7 +110,7 @@ pub struct Batch {
     pub extras_in: Vec<(u32, Extra)>,
     pub replies: Vec<u8>,
     /// Where each item's reply ends in `replies`.
-    ends: Vec<u32>,
+    ends: Vec<usize>,
     /// What comes back besides the reply, by the number of the item.
     pub extras_out: Vec<(u32, Extra)>,
     /// Items that took long, and how many clock ticks; the origin knows whose they are.
@@ -174,7 +174,7 @@ impl Batch {
             }
         }
         let mut owned = self.owned.clone();
-        let args = crate::resp::Args::new(&self.items, &spans, &mut owned);
+        let args = Args::new(&self.items, &spans, &mut owned);
         args.iter().map(<[u8]>::to_vec).collect()
     }
 
@@ -193,14 +193,14 @@ impl Batch {
     /// Marks the end of an item's reply.
     #[inline]
     pub fn end_reply(&mut self) {
-        self.ends.push(self.replies.len() as u32);
+        self.ends.push(self.replies.len());
     }
 
     /// The replies of items `first` to `last` (exclusive).
     #[inline]
     pub fn replies_of(&self, first: u32, last: u32) -> &[u8] {
-        let start = if first == 0 { 0 } else { self.ends[first as usize - 1] as usize };
-        let end = if last == 0 { 0 } else { self.ends[last as usize - 1] as usize };
+        let start = if first == 0 { 0 } else { self.ends[first as usize - 1] };
+        let end = if last == 0 { 0 } else { self.ends[last as usize - 1] };
         &self.replies[start..end]
     }
 
@@ -292,6 +292,16 @@ impl ItemWriter<'_> {
         self.batch.items.extend_from_slice(bytes);
     }
 
+    /// An argument of a command: a big one is a vector already, and moves.
+    #[inline]
+    pub fn argument_of(&mut self, args: &mut Args<'_>, position: usize) {
+        if args.is_owned(position) {
+            self.owned_argument(args.take(position));
+        } else {
+            self.argument(args.get(position));
+        }
+    }
+
     /// An argument that is a vector already: moved, not copied.
     pub fn owned_argument(&mut self, bytes: Vec<u8>) {
         self.put_length(OWNED | self.batch.owned.len() as u32);
@@ -306,6 +316,12 @@ impl ItemWriter<'_> {
 }
 
 impl ItemHeader {
+    /// Whether it is a command in one step whose key has been looked at.
+    #[inline(always)]
+    pub fn is_whole_with_key(&self) -> bool {
+        self.step == 0 && self.slot != NO_KEY && self.command != u16::MAX
+    }
+
     /// Of a command without a key, from a client that speaks RESP2.
     pub fn new(command: u16, database: u16) -> Self {
         ItemHeader {
@@ -314,7 +330,7 @@ impl ItemHeader {
             resp3: false,
             no_touch: false,
             parks: false,
-            in_exec: false,
+            exec_goes_on: false,
             database,
             arguments: 0,
             slot: NO_KEY,
@@ -327,8 +343,12 @@ impl ItemHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..2].copy_from_slice(&self.command.to_le_bytes());
         bytes[2] = self.step;
-        let flags =
-            [(self.resp3, RESP3), (self.no_touch, NO_TOUCH), (self.parks, PARKS), (self.in_exec, IN_EXEC)];
+        let flags = [
+            (self.resp3, RESP3),
+            (self.no_touch, NO_TOUCH),
+            (self.parks, PARKS),
+            (self.exec_goes_on, EXEC_GOES_ON),
+        ];
         bytes[3] = flags.iter().fold(0, |bits, &(set, bit)| bits | if set { bit } else { 0 });
         bytes[4..6].copy_from_slice(&self.database.to_le_bytes());
         bytes[6..10].copy_from_slice(&self.arguments.to_le_bytes());
@@ -348,7 +368,7 @@ impl ItemHeader {
             resp3: bytes[3] & RESP3 != 0,
             no_touch: bytes[3] & NO_TOUCH != 0,
             parks: bytes[3] & PARKS != 0,
-            in_exec: bytes[3] & IN_EXEC != 0,
+            exec_goes_on: bytes[3] & EXEC_GOES_ON != 0,
             database: field(4, 2) as u16,
             arguments: field(6, 4) as u32,
             slot: field(10, 2) as u16,
@@ -360,7 +380,19 @@ impl ItemHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::Args;
+
+    /// Of many large replies: 128 values of a pipeline may have half a gigabyte each.
+    #[test]
+    fn replies_of_more_than_four_gigabytes() {
+        // Zeros that nobody looks at are no memory.
+        let mut batch = Batch { replies: vec![0; (4 << 30) + 100], ..Batch::default() };
+        batch.replies.truncate((4 << 30) + 10);
+        batch.end_reply();
+        batch.replies.extend_from_slice(b"+OK\r\n");
+        batch.end_reply();
+        assert_eq!(batch.reply(0).len(), (4 << 30) + 10);
+        assert_eq!(batch.reply(1), b"+OK\r\n");
+    }
 
     #[test]
     fn items_come_out_as_they_went_in() {
@@ -371,7 +403,7 @@ mod tests {
             resp3: true,
             no_touch: false,
             parks: true,
-            in_exec: false,
+            exec_goes_on: false,
             database: 15,
             arguments: 3,
             slot: 16383,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::processes::{CpuSample, ended_children_cpu_ns};
-use crate::report::{GeneratorCost, ServerCost, generator_is_bottleneck};
+use crate::result::{GeneratorCost, ServerCost, generator_is_bottleneck};
 
 use super::plan::{Cell, Setup, VALUE_BYTES};
 

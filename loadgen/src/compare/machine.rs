@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use crate::origin::processor;
+
 /// A machine on which more than this runs beside us spoils the figures.
 const LOAD_AVERAGE_MAX: f64 = 0.5;
 
@@ -59,12 +61,6 @@ fn quoted(word: &str) -> String {
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_string())
-}
-
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or_else(|| "unknown".into(), |(_, name)| name.trim().to_string())
 }
 
 fn load_average() -> f64 {

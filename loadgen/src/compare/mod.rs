@@ -132,12 +132,7 @@ impl Run<'_> {
 
     fn load_options(&self, setup: Setup, server: &Server, cell: &Cell) -> LoadOptions {
         LoadOptions {
-            host: "127.0.0.1".into(),
             port: self.options.port,
-            socket: None,
-            password: None,
-            user: None,
-            database: 0,
             clients: cell.clients,
             requests: 1,
             seconds: Some(self.seconds),
@@ -147,17 +142,11 @@ impl Run<'_> {
             keys: cell.keys,
             tests: cell.test.into(),
             quiet: true,
-            csv: false,
-            json: None,
-            threads: 1,
             cpus: Some(CpuList(vec![self.options.load_cpu])),
             engine: self.engine,
             server_pid: Some(server.process()),
-            preload: false,
             cluster: setup == Setup::Cluster,
-            seed: 1,
-            timeout: 10.0,
-            command: Vec::new(),
+            ..LoadOptions::default()
         }
     }
 

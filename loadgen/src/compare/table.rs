@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::report::{TestResult, WAITED_MAX};
+use crate::report::TestResult;
+use crate::result::WAITED_MAX;
 
 use super::benchmark::Beside;
 use super::machine::Machine;

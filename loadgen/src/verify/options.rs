@@ -130,7 +130,8 @@ impl VerifyOptions {
     }
 
     pub fn handshake(&self) -> Handshake {
-        Handshake { user: self.user.clone(), password: self.password.clone(), database: self.database }
+        let (user, password) = (self.user.clone(), self.password.clone());
+        Handshake { user, password, database: self.database, resp3: false }
     }
 
     /// The command line that loads in the same way; a password is left out.

@@ -14,7 +14,7 @@ mod read;
 mod tests;
 mod write;
 
-use super::{Command, DataFunction, Group, KeySpec, Run, category, flag, key_flag};
+use super::{ALL_ELEMENTS, Command, DataFunction, Group, KeySpec, Run, category, flag, key_flag};
 
 const COUNT_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO)];
 const READ_KEY: &[KeySpec] = &[KeySpec::one(1, key_flag::RO | key_flag::ACCESS)];
@@ -76,7 +76,7 @@ pub const COMMANDS: &[Command] = &[
         "key field increment(double)",
     ),
     reader("hget", 3, read::hget).element(2).since("2.0.0").docs("Returns the value of a field.", "O(1)", "key field"),
-    reader("hmget", -3, read::hmget).since("2.0.0").docs(
+    reader("hmget", -3, read::hmget).element(2).since("2.0.0").docs(
         "Returns the values of several fields of a hash.",
         "O(N), N being the number of fields that are asked for.",
         "key field [field ...]",
@@ -96,17 +96,17 @@ pub const COMMANDS: &[Command] = &[
         "O(1)",
         "key field",
     ),
-    reader("hkeys", 2, read::hkeys)
+    reader("hkeys", 2, read::hkeys).element(ALL_ELEMENTS)
         .since("2.0.0")
         .flags(flag::READONLY)
         .tips(&["nondeterministic_output_order"])
         .docs("Returns the names of all fields of a hash.", "O(N), N being the number of fields.", "key"),
-    reader("hvals", 2, read::hvals)
+    reader("hvals", 2, read::hvals).element(ALL_ELEMENTS)
         .since("2.0.0")
         .flags(flag::READONLY)
         .tips(&["nondeterministic_output_order"])
         .docs("Returns the values of all fields of a hash.", "O(N), N being the number of fields.", "key"),
-    reader("hgetall", 2, read::hgetall)
+    reader("hgetall", 2, read::hgetall).element(ALL_ELEMENTS)
         .since("2.0.0")
         .flags(flag::READONLY)
         .tips(&["nondeterministic_output_order"])

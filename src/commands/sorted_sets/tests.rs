@@ -226,6 +226,7 @@ fn the_first_set_that_exists_is_popped_in_any_shape() {
                 has_waited: false,
                 park: None,
                 waits_as: None,
+                known_keys: &[],
             };
             let popped = pop_first(&mut data, 1..last, end, count, shape);
             popped.map(|popped| (popped, String::from_utf8(out).unwrap().replace("\r\n", " ")))

@@ -353,7 +353,8 @@ fn set_field(
     }
     match deadline {
         None => {}
-        Some(deadline @ ..=FIELD_DEADLINE_MAX) => hash.set_deadline(name, deadline as i64),
+        // 0, which is written for none, is as long ago as 1.
+        Some(deadline @ ..=FIELD_DEADLINE_MAX) => hash.set_deadline(name, deadline.max(1) as i64),
         Some(_) => return Err(Stop::Malformed),
     }
     Ok(())

@@ -233,7 +233,8 @@ impl Encoder {
         let first = hash.first_deadline();
         let cursor = match (self.place, hash.encoding()) {
             (Place::Cursor(cursor), _) => cursor,
-            (_, Encoding::Listpack) => {
+            // Also one whose fields have lost their deadlines: its version says that it has none.
+            (_, Encoding::Listpack | Encoding::ListpackEx) if first == NEVER => {
                 let mut listpack = Writer::new();
                 hash.for_each(|name, value| {
                     listpack.push(name);
@@ -243,7 +244,7 @@ impl Encoder {
                 self.text(&listpack.finish(), out);
                 return Place::End;
             }
-            (_, Encoding::ListpackEx) => return self.timed_listpack(hash, out),
+            (_, Encoding::Listpack | Encoding::ListpackEx) => return self.timed_listpack(hash, out),
             _ => {
                 if first == NEVER {
                     out.push(type_number::HASH);

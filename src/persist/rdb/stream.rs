@@ -22,7 +22,7 @@ use super::text::write_length;
 use super::{Malformed, type_number};
 use crate::types::Stream;
 use crate::types::packed::Item;
-use crate::types::stream::{ConsumerNumber, ENTRY_BYTES_MAX, Entry, Id, Limits, Pending};
+use crate::types::stream::{ConsumerNumber, ENTRY_BYTES_MAX, Entry, Id, Limits, Pending, RestoredNames};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -97,7 +97,7 @@ impl Encoder {
         if position == 0 {
             write_length(group.consumers().len() as u64, out);
         }
-        let Some(consumer) = group.consumers().nth(position) else {
+        let Some(consumer) = group.consumer_at(position) else {
             return next_group(stream, number);
         };
         self.text(consumer.name(), out);
@@ -190,7 +190,7 @@ fn write_pending_of_consumer(
     out: &mut Vec<u8>,
 ) -> Option<StreamPlace> {
     let group = stream.groups().iter().nth(number)?;
-    let consumer = group.consumers().nth(position)?;
+    let consumer = group.consumer_at(position)?;
     for id in consumer.pending_from(from) {
         if out.len() >= limit {
             return Some(StreamPlace::ConsumerPending(number, position, id));
@@ -221,9 +221,7 @@ pub(super) struct Builder {
     version: u8,
     stream: Stream,
     next: Next,
-    /// The name of the group that is being read.
-    group: Vec<u8>,
-    /// What is pending in it, by id: the time, the deliveries, and whether a consumer has it.
+    /// What is pending in the group that is being read, by id: the time, the deliveries, and whether a consumer has it.
     pending: Vec<(Id, i64, u64, bool)>,
     /// How much of that no consumer has.
     unowned: usize,
@@ -239,7 +237,6 @@ impl Builder {
             version,
             stream: Stream::new(),
             next: Next::BlockCount,
-            group: Vec::new(),
             pending: Vec::new(),
             unowned: 0,
             before: None,
@@ -294,16 +291,21 @@ impl Builder {
             return Err(Stop::Malformed);
         }
         let mut found = (0, 0);
+        let (names_bytes, mut restored) = (bytes_of(&names), RestoredNames::new(&names));
+        let (mut own_names, mut values) = (Vec::new(), Vec::new());
         for _ in 0..live.saturating_add(deleted) {
             let flags = items.number()?;
             let (ms, seq) = (items.number()? as u64, items.number()? as u64);
             let id = Id::new(first.ms.wrapping_add(ms), first.seq.wrapping_add(seq));
             let same = flags & SAME_FIELDS != 0;
             let count = if same { names.len() as u64 } else { items.count()? };
-            let mut pairs = Vec::new();
-            for field in 0..count {
-                let name = if same { names[field as usize].clone() } else { items.text()? };
-                pairs.push((name, items.text()?));
+            own_names.clear();
+            values.clear();
+            for _ in 0..count {
+                if !same {
+                    own_names.push(items.text()?);
+                }
+                values.push(items.text()?);
             }
             // For those who read backwards: how many elements the entry has in front of this one.
             let length = if same { count + 3 } else { 2 * count + 4 };
@@ -315,21 +317,19 @@ impl Builder {
                 continue;
             }
             found.0 += 1;
-            self.append(id, &pairs, limits)?;
+            let of_names = if same { names_bytes } else { bytes_of(&own_names) };
+            let bytes = of_names + bytes_of(&values);
+            let names = if same { &names } else { &own_names };
+            let log = self.stream.log_mut();
+            if id <= log.last_id() || names.is_empty() || bytes > ENTRY_BYTES_MAX {
+                return Err(Stop::Malformed);
+            }
+            let pairs = names.iter().map(Vec::as_slice).zip(values.iter().map(Vec::as_slice));
+            log.append_restored(id, pairs, same, &mut restored, limits);
         }
         if found != (live, deleted) || !items.is_empty() {
             return Err(Stop::Malformed);
         }
-        Ok(())
-    }
-
-    fn append(&mut self, id: Id, pairs: &[(Vec<u8>, Vec<u8>)], limits: Limits) -> Read<()> {
-        let log = self.stream.log_mut();
-        let bytes: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if id <= log.last_id() || pairs.is_empty() || bytes > ENTRY_BYTES_MAX {
-            return Err(Stop::Malformed);
-        }
-        log.append(id, pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())), limits);
         Ok(())
     }
 
@@ -356,16 +356,13 @@ impl Builder {
     }
 
     fn group(&mut self, input: &mut Input<'_>, groups: u64) -> Read<Next> {
-        let (name, last_id) = (input.text()?.into_vec(), read_id_of_lengths(input)?);
+        let (name, last_id) = (input.text()?, read_id_of_lengths(input)?);
         let entries_read = match self.version {
             1 => self.stream.log().entries_up_to(last_id),
             _ => Some(input.length()?).filter(|&count| count != UNKNOWN),
         };
         let left = input.length()?;
-        if !self.stream.groups_mut().create(&name, last_id, entries_read) {
-            return Err(Stop::Malformed);
-        }
-        self.group = name;
+        self.stream.groups_mut().push(name.as_ref(), last_id, entries_read);
         self.pending.clear();
         self.unowned = 0;
         Ok(pending_left(groups, left))
@@ -376,11 +373,8 @@ impl Builder {
         let seen_ms = input.u64_le()? as i64;
         let active_ms = if self.version < 3 { seen_ms } else { input.u64_le()? as i64 };
         let left = input.length()?;
-        let mut group = self.stream.groups_mut().edit(&self.group).ok_or(Stop::Malformed)?;
-        let (consumer, is_new) = group.find_or_create_consumer(name.as_ref(), seen_ms);
-        if !is_new {
-            return Err(Stop::Malformed);
-        }
+        let mut group = self.stream.groups_mut().edit_pushed().ok_or(Stop::Malformed)?;
+        let consumer = group.push_consumer(name.as_ref(), seen_ms);
         group.set_active(consumer, active_ms);
         drop(group);
         self.before = None;
@@ -396,7 +390,7 @@ impl Builder {
         let pending = Pending { id, delivered_ms: *delivered_ms, deliveries: *deliveries, consumer };
         self.before = Some(id);
         self.unowned -= 1;
-        let mut group = self.stream.groups_mut().edit(&self.group).ok_or(Stop::Malformed)?;
+        let mut group = self.stream.groups_mut().edit_pushed().ok_or(Stop::Malformed)?;
         group.set_pending(pending);
         Ok(())
     }
@@ -419,12 +413,19 @@ impl Builder {
     }
 
     fn group_is_read(&mut self, groups: u64) -> Read<bool> {
-        if self.unowned > 0 {
+        // In whatever order they come, none has its place among many looked for.
+        let all = self.stream.groups_mut();
+        let differ = all.edit_pushed().is_some_and(|mut group| group.sort_consumers());
+        if self.unowned > 0 || !differ || groups == 1 && !all.sort() {
             return Err(Stop::Malformed);
         }
         self.next = Next::Group(groups - 1);
         Ok(groups == 1)
     }
+}
+
+fn bytes_of(texts: &[Vec<u8>]) -> usize {
+    texts.iter().map(Vec::len).sum()
 }
 
 fn blocks_left(left: u64) -> Next {

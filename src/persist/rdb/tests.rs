@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::{Decoder, Encoder, Input, Malformed, dump, restore, verify};
+use super::listpack::Writer;
+use super::text::write_length;
+use super::{Decoder, Encoder, Input, Malformed, dump, restore, type_number, verify};
 use crate::keyspace::{Moved, Value};
 use crate::types::hash::{self, Edited};
 use crate::types::packed::{End, Item};
 use crate::types::stream::{Id, Pending};
-use crate::types::{Limits, List, NEVER, Set, SortedSet, Stream, set, sorted_set};
+use crate::types::{Collection, Encoding, Limits, List, NEVER, Set, SortedSet, Stream, set, sorted_set};
 
 /// Small ones become large early, so that short tests meet both.
 fn limits() -> Limits {
@@ -312,6 +314,28 @@ fn the_bytes_that_redis_writes() {
     }
 }
 
+/// Its payload said that it was one that Redis 7.2 reads, with a type that came with 7.4.
+#[test]
+fn a_hash_whose_fields_have_lost_their_deadlines_has_none() {
+    let mut hash = Edited::of_elements(b"");
+    hash.set(b"f", b"v", limits().hash);
+    hash.set_deadline(b"f", 5);
+    hash.set_deadline(b"f", NEVER);
+    let moved = Moved::of_hash(&mut hash).expect("it has a field");
+    assert!(matches!(moved.value(), Value::Hash(hash) if hash.encoding() == Encoding::ListpackEx));
+    assert_eq!(written(moved.value(), true), b"\x10\x0d\x0d\0\0\0\x02\0\x81f\x02\x81v\x02\xff");
+}
+
+/// Written again it had no deadline.
+#[test]
+fn a_field_whose_deadline_is_zero_has_one() {
+    let payload = b"\x18\0\0\0\0\0\0\0\0\x01\x01\x01f\x01v";
+    let value = restore(payload, limits()).expect("it is well formed");
+    assert!(matches!(value.value(), Value::Hash(hash) if hash.deadline(b"f") == Some(1)));
+    let again = restore(&written(value.value(), true), limits()).expect("it was written here");
+    assert_eq!(contents(again.value()), contents(value.value()));
+}
+
 #[test]
 fn a_set_of_numbers_that_was_texts_stays_one() {
     let mut set = Set::beginning_with(Item::Bytes(b"a"));
@@ -371,5 +395,99 @@ fn a_large_value_is_written_in_short_pieces() {
         }
         let back = restore(&out, limits()).expect("it is well formed");
         assert_eq!(contents(back.value()), contents(value.value()));
+    }
+}
+
+/// The time of the first entry, the name that entries have in common, and for each whether it does and its value.
+type RedisBlock<'a> = (u64, &'a [u8], &'a [(bool, &'a str)]);
+
+/// A stream as Redis writes it: blocks of one listpack each with the names that entries have in common, and groups
+/// with consumers, none of whom has anything.
+fn stream_bytes(blocks: &[RedisBlock<'_>], groups: &[(&str, &[&str])]) -> Vec<u8> {
+    let mut bytes = vec![type_number::STREAM_LISTPACKS_3];
+    let text = |text: &[u8], bytes: &mut Vec<u8>| {
+        write_length(text.len() as u64, bytes);
+        bytes.extend_from_slice(text);
+    };
+    write_length(blocks.len() as u64, &mut bytes);
+    let (mut last, mut count) = (0, 0);
+    for (first, name, entries) in blocks {
+        let mut listpack = Writer::new();
+        [entries.len() as i64, 0, 1].into_iter().for_each(|number| listpack.push_integer(number));
+        listpack.push(Item::Bytes(name));
+        listpack.push_integer(0);
+        for (number, (shares, value)) in entries.iter().enumerate() {
+            let (flags, length) = if *shares { (2, 4) } else { (0, 6) };
+            [flags, number as i64, 0].into_iter().for_each(|number| listpack.push_integer(number));
+            if !shares {
+                listpack.push_integer(1);
+                listpack.push(Item::Bytes(b"other"));
+            }
+            listpack.push(Item::Bytes(value.as_bytes()));
+            listpack.push_integer(length);
+        }
+        text(&[first.to_be_bytes(), [0; 8]].concat(), &mut bytes);
+        text(&listpack.finish(), &mut bytes);
+        (last, count) = (first + entries.len() as u64 - 1, count + entries.len() as u64);
+    }
+    [count, last, 0, 0, 0, 0, 0, count, groups.len() as u64]
+        .into_iter()
+        .for_each(|number| write_length(number, &mut bytes));
+    for (name, consumers) in groups {
+        text(name.as_bytes(), &mut bytes);
+        [0, 0, 0, 0, consumers.len() as u64].into_iter().for_each(|number| write_length(number, &mut bytes));
+        for consumer in *consumers {
+            text(consumer.as_bytes(), &mut bytes);
+            bytes.extend_from_slice(&[1; 16]);
+            write_length(0, &mut bytes);
+        }
+    }
+    bytes
+}
+
+/// A quarter of a megabyte became a gigabyte: each entry got a copy of the names.
+#[test]
+fn long_names_of_many_entries_are_stored_for_many() {
+    let name = vec![b'n'; 50_000];
+    let alike = vec![(true, "v"); 1_000];
+    let mixed: Vec<(bool, &str)> = (0..1_000).map(|number| (number % 2 == 1, "v")).collect();
+    for limit in [1, 100] {
+        let mut limits = limits();
+        limits.stream.entries = limit;
+        for entries in [&alike, &mixed] {
+            let bytes = stream_bytes(&[(1, &name, entries), (9_000, b"n", entries)], &[]);
+            let moved = restore(&bytes, limits).expect("it is well formed");
+            let Value::Stream(stream) = moved.value() else { panic!("it is a stream") };
+            let taken = stream.heap_bytes();
+            assert!(taken < 2 * bytes.len() + 2_000 * 200, "{taken} bytes of {}", bytes.len());
+            let names: Vec<(Id, usize)> = stream
+                .log()
+                .range(Id::MIN, Id::MAX)
+                .map(|entry| (entry.id, entry.fields().map(|(name, _)| name.to_vec().len()).sum()))
+                .collect();
+            let length = |long, &(shares, _): &(bool, &str)| if shares { long } else { "other".len() };
+            let wanted = [(1, 50_000), (9_000, 1)].into_iter().flat_map(|(first, long)| {
+                let lengths = entries.iter().map(move |entry| length(long, entry));
+                (first..).map(|ms| Id::new(ms, 0)).zip(lengths)
+            });
+            assert!(names.into_iter().eq(wanted));
+            let again = restore(&written(moved.value(), true), limits).expect("it was written here");
+            assert!(written(again.value(), true) == written(moved.value(), true));
+        }
+    }
+}
+
+/// Redis reads groups and consumers in any order, and writes them sorted.
+#[test]
+fn groups_and_consumers_come_in_any_order() {
+    let bytes = stream_bytes(&[], &[("b", &["z", "x", "y"]), ("c", &[]), ("a", &["e", "d"])]);
+    let moved = restore(&bytes, limits()).expect("it is well formed");
+    let sorted = stream_bytes(&[], &[("a", &["d", "e"]), ("b", &["x", "y", "z"]), ("c", &[])]);
+    assert_eq!(written(moved.value(), true), sorted);
+    let Value::Stream(stream) = moved.value() else { panic!("it is a stream") };
+    stream.check_invariants();
+    let twice: [&[(&str, &[&str])]; 2] = [&[("a", &["x", "y", "x"])], &[("a", &[]), ("b", &[]), ("a", &[])]];
+    for groups in twice {
+        assert!(restore(&stream_bytes(&[], groups), limits()).is_err(), "{groups:?}");
     }
 }

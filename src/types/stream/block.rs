@@ -111,11 +111,54 @@ impl Block {
     #[inline]
     pub(super) fn push<'a>(&mut self, last: Id, id: Id, pairs: impl Pairs<'a>, limits: Limits) -> bool {
         let text: usize = pairs.clone().map(|(name, value)| name.len() + value.len()).sum();
-        if self.bytes.len() + text >= limits.bytes as usize || self.live + self.deleted >= limits.entries {
+        if self.is_full(text, limits) {
             return false;
         }
-        self.reserve(HEAD_BYTES_MAX + text + 2 * pairs.len() * ITEM_HEAD_BYTES_MAX, limits);
         let same = self.has_fields(pairs.clone());
+        self.write(last, id, pairs, (same, text), limits);
+        true
+    }
+
+    /// Adds an entry of a stream that is being restored, which has the names of the block if it `shares` them;
+    /// `false`: the block has enough. That is not before its entries take as much as its names, `names_bytes`:
+    /// few bytes that are restored are not to become many.
+    pub(super) fn push_restored<'a>(
+        &mut self,
+        last: Id,
+        id: Id,
+        pairs: impl Pairs<'a>,
+        (shares, names_bytes): (bool, usize),
+        limits: Limits,
+    ) -> bool {
+        let text: usize = match shares {
+            true => pairs.clone().map(|(_, value)| value.len()).sum(),
+            false => pairs.clone().map(|(name, value)| name.len() + value.len()).sum(),
+        };
+        if self.bytes.len() + text >= 2 * names_bytes && self.is_full(text, limits) {
+            return false;
+        }
+        let bytes = u32::try_from(2 * names_bytes).unwrap_or(u32::MAX).max(limits.bytes);
+        self.write(last, id, pairs, (shares, text), Limits { bytes, ..limits });
+        true
+    }
+
+    /// Whether an entry of so many bytes would exceed the limits.
+    #[inline]
+    fn is_full(&self, text: usize, limits: Limits) -> bool {
+        self.bytes.len() + text >= limits.bytes as usize || self.live + self.deleted >= limits.entries
+    }
+
+    /// Writes an entry behind the last one, of the block's names if `same`; `text` says about how many bytes.
+    #[inline]
+    fn write<'a>(
+        &mut self,
+        last: Id,
+        id: Id,
+        pairs: impl Pairs<'a>,
+        (same, text): (bool, usize),
+        limits: Limits,
+    ) {
+        self.reserve(HEAD_BYTES_MAX + text + 2 * pairs.len() * ITEM_HEAD_BYTES_MAX, limits);
         self.last = self.bytes.len() as u32;
         push_head(&mut self.bytes, if same { 0 } else { OTHER_FIELDS }, last, id);
         if same {
@@ -128,7 +171,6 @@ impl Block {
             }
         }
         self.live += 1;
-        true
     }
 
     /// Makes room for `more` bytes.

@@ -144,6 +144,11 @@ impl Group {
         self.by_name.iter().map(|&number| self.consumer(ConsumerNumber(number)))
     }
 
+    /// The consumer at a position in the order of the names.
+    pub fn consumer_at(&self, position: usize) -> Option<&Consumer> {
+        self.by_name.get(position).map(|&number| self.consumer(ConsumerNumber(number)))
+    }
+
     #[inline]
     pub fn consumer(&self, number: ConsumerNumber) -> &Consumer {
         let consumer = self.consumers[number.0 as usize].as_deref();
@@ -167,6 +172,22 @@ impl Group {
             Ok(position) => (ConsumerNumber(self.by_name[position]), false),
             Err(position) => (self.create_consumer(name, position, now_ms), true),
         }
+    }
+
+    /// Adds a consumer wherever its name belongs. None is to be looked up until they are
+    /// [sorted](Group::sort_consumers).
+    pub fn push_consumer(&mut self, name: &[u8], now_ms: i64) -> ConsumerNumber {
+        self.create_consumer(name, self.by_name.len(), now_ms)
+    }
+
+    /// Sorts the consumers by name; `false`: two have the same.
+    pub fn sort_consumers(&mut self) -> bool {
+        let mut by_name = std::mem::take(&mut self.by_name);
+        let name_of = |number: &u32| self.consumer(ConsumerNumber(*number)).name();
+        by_name.sort_unstable_by(|one, other| name_of(one).cmp(name_of(other)));
+        let differ = by_name.is_sorted_by(|one, other| name_of(one) < name_of(other));
+        self.by_name = by_name;
+        differ
     }
 
     fn create_consumer(&mut self, name: &[u8], position: usize, now_ms: i64) -> ConsumerNumber {
@@ -361,6 +382,25 @@ impl Groups {
         let position = self.search(name).ok()?;
         let group = &mut self.groups[position];
         Some(GroupMut { bytes_before: group.heap_bytes(), group, bytes: &mut self.bytes })
+    }
+
+    /// Adds a group wherever its name belongs. None is to be looked up until they are [sorted](Groups::sort).
+    pub fn push(&mut self, name: &[u8], last_id: Id, entries_read: Option<u64>) {
+        let group = Group::new(name, last_id, entries_read);
+        self.bytes += group.heap_bytes();
+        self.groups.push(group);
+    }
+
+    /// The group that was added last, for a change.
+    pub fn edit_pushed(&mut self) -> Option<GroupMut<'_>> {
+        let group = self.groups.last_mut()?;
+        Some(GroupMut { bytes_before: group.heap_bytes(), group, bytes: &mut self.bytes })
+    }
+
+    /// Sorts the groups by name; `false`: two have the same.
+    pub fn sort(&mut self) -> bool {
+        self.groups.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        self.groups.is_sorted_by(|one, other| one.name < other.name)
     }
 
     /// Adds a group; `false`: there is one with this name.

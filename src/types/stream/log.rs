@@ -7,6 +7,20 @@ use super::{Id, Threshold, Trim};
 /// The most bytes of an entry's names and values.
 pub const ENTRY_BYTES_MAX: usize = 1 << 30;
 
+/// The names that restored entries have in common.
+pub struct RestoredNames {
+    /// What they take in a block.
+    bytes: usize,
+    /// Whether they are those of the last block.
+    are_last: bool,
+}
+
+impl RestoredNames {
+    pub fn new(names: &[Vec<u8>]) -> RestoredNames {
+        RestoredNames { bytes: names.iter().map(|name| name.len() + 1).sum(), are_last: false }
+    }
+}
+
 /// The entries of a stream.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -22,7 +36,8 @@ pub struct Log {
     entries_added: u64,
     /// The id of the last entry, if there is one.
     last_entry: Option<Id>,
-    /// The id of the last entry of the last block, even if it is deleted.
+    /// The id of the last entry of the last block, even if it is deleted: it may then be above the last id that
+    /// was given out, which can be set back.
     tail: Id,
 }
 
@@ -108,17 +123,51 @@ impl Log {
     pub fn append<'a>(&mut self, id: Id, pairs: impl Pairs<'a>, limits: Limits) {
         debug_assert!(id > self.last_id);
         let tail = self.tail;
-        let pushed = self.blocks.last_mut().is_some_and(|block| {
-            let before = block.heap_bytes();
-            let pushed = block.push(tail, id, pairs.clone(), limits);
-            self.block_bytes = self.block_bytes + block.heap_bytes() - before;
-            pushed
-        });
-        if !pushed {
+        // Within a block ids only grow, those of deleted entries included.
+        if id <= tail || !self.edit_last(|block| block.push(tail, id, pairs.clone(), limits)) {
             self.append_block(id, pairs);
         }
+        self.note_added(id);
+    }
+
+    /// Adds an entry of a stream that is being restored, whose names are those of `names` if it `shares` them.
+    pub fn append_restored<'a>(
+        &mut self,
+        id: Id,
+        pairs: impl Pairs<'a>,
+        shares: bool,
+        names: &mut RestoredNames,
+        limits: Limits,
+    ) {
+        let tail = self.tail;
+        if !shares && !names.are_last {
+            return self.append(id, pairs, limits);
+        }
+        let how = (shares, names.bytes);
+        let pushed = names.are_last
+            && self.edit_last(|block| block.push_restored(tail, id, pairs.clone(), how, limits));
+        if !pushed {
+            self.append_block(id, pairs);
+            names.are_last = shares;
+        }
+        self.note_added(id);
+    }
+
+    /// Lets `push` add to the last block, if there is one, and counts its memory.
+    #[inline]
+    fn edit_last(&mut self, push: impl FnOnce(&mut Block) -> bool) -> bool {
+        let Some(block) = self.blocks.last_mut() else { return false };
+        let before = block.heap_bytes();
+        let pushed = push(block);
+        self.block_bytes = self.block_bytes + block.heap_bytes() - before;
+        pushed
+    }
+
+    #[inline]
+    fn note_added(&mut self, id: Id) {
         self.len += 1;
-        self.entries_added += 1;
+        // The number of a stream that was restored may be any.
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         self.last_entry = Some(id);
         self.tail = id;

@@ -10,8 +10,8 @@
 //! | `group.rs` | consumer groups |
 //!
 //! To write a stream down, go through [`Log::blocks`] and the [`Groups`] with their pending entries; to make
-//! one of that, [`Log::append`] the entries, set what the log knows of those that were, and [`Groups::create`]
-//! and [`Group::set_pending`].
+//! one of that, [`Log::append_restored`] the entries, set what the log knows of those that were, and [`Groups::push`],
+//! [`Group::push_consumer`] and [`Group::set_pending`].
 
 mod block;
 mod group;
@@ -22,7 +22,7 @@ mod ordered;
 pub use block::{Entry, Limits, Pairs};
 pub use group::{Consumer, ConsumerNumber, Group, GroupMut, Groups, Pending};
 pub use id::{Id, IdText};
-pub use log::{ENTRY_BYTES_MAX, Log};
+pub use log::{ENTRY_BYTES_MAX, Log, RestoredNames};
 
 use super::{Collection, Encoding, Kind, Object};
 

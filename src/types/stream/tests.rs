@@ -32,6 +32,8 @@ enum Change {
         limit: Option<u64>,
     },
     SetLastId(u64),
+    /// To that of the last entry, though entries behind it were there and deleted.
+    SetBack,
     Clone,
 }
 
@@ -55,6 +57,7 @@ fn change() -> impl Strategy<Value = Change> {
             Change::Trim { length, position, approximate, limit: limit.filter(|_| approximate) }
         }),
         1 => (0..100u64).prop_map(Change::SetLastId),
+        1 => Just(Change::SetBack),
         1 => Just(Change::Clone),
     ]
 }
@@ -108,6 +111,10 @@ fn apply(stream: &mut Stream, model: &mut Model, change: Change) {
         }
         Change::SetLastId(distance) => {
             model.last_id.ms += distance;
+            stream.log_mut().set_last_id(model.last_id);
+        }
+        Change::SetBack => {
+            model.last_id = model.entries.last_key_value().map_or(Id::MIN, |(&id, _)| id);
             stream.log_mut().set_last_id(model.last_id);
         }
         Change::Clone => *stream = stream.clone(),

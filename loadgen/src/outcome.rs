@@ -1,0 +1,240 @@
+//! Puts together what the workers of a run tell: seconds for whoever observes, and the result at the end.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use crate::error::Failure;
+use crate::plan::{Outcome, Part};
+use crate::processes::CpuSample;
+use crate::result::{
+    self, CommandResult, Distribution, GeneratorCost, Interval, Latencies, LatencyUs, Load, Run, ServerCost,
+    Slip,
+};
+use crate::tally::{IntervalHistograms, KindName, KindTally, Observer, SlipTally, Tally};
+
+/// From this share of late commands on an open loop did not do what was asked.
+const LATE_SHARE_MAX: f64 = 0.01;
+
+/// So begins the failure of a load that needs commands which the server lacks.
+pub const NOT_AVAILABLE: &str = "not available";
+
+/// A second, or what has come of it.
+struct Second {
+    tally: Tally,
+    start_ns: u64,
+    end_ns: u64,
+}
+
+/// What a worker has told so far.
+struct Told {
+    parts: usize,
+    finished: bool,
+    /// Takes tallies back.
+    cleared: Sender<Tally>,
+}
+
+/// Takes parts and outcomes as they come.
+pub struct Gathering<'a> {
+    kinds: &'a [KindName],
+    open_loop: bool,
+    observer: &'a mut dyn Observer,
+    workers: Vec<Told>,
+    /// Seconds that are not complete; the first is number `shown`.
+    seconds: VecDeque<Second>,
+    shown: usize,
+    total: Tally,
+    intervals: Vec<Interval>,
+    outcomes: Vec<Outcome>,
+}
+
+impl<'a> Gathering<'a> {
+    /// Each worker's tallies go back to its own channel.
+    pub fn new(
+        kinds: &'a [KindName],
+        open_loop: bool,
+        observer: &'a mut dyn Observer,
+        cleared: Vec<Sender<Tally>>,
+    ) -> Gathering<'a> {
+        let told = |cleared| Told { parts: 0, finished: false, cleared };
+        Gathering {
+            kinds,
+            open_loop,
+            observer,
+            workers: cleared.into_iter().map(told).collect(),
+            seconds: VecDeque::new(),
+            shown: 0,
+            total: Tally::new(kinds.len(), open_loop),
+            intervals: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// The measured phase begins.
+    pub fn begin(&mut self, name: &str) {
+        self.observer.begin(name, self.kinds);
+    }
+
+    pub fn finished(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.failure.is_some())
+    }
+
+    pub fn take_part(&mut self, worker: usize, part: Part) {
+        let Part { mut tally, start_ns, span_ns } = part;
+        let end_ns = start_ns + span_ns;
+        let told = &mut self.workers[worker];
+        let position = told.parts - self.shown;
+        told.parts += 1;
+        while self.seconds.len() <= position {
+            let empty = Tally::new(self.kinds.len(), self.open_loop);
+            self.seconds.push_back(Second { tally: empty, start_ns, end_ns });
+        }
+        let second = &mut self.seconds[position];
+        second.tally.add(&tally);
+        second.start_ns = second.start_ns.min(start_ns);
+        second.end_ns = second.end_ns.max(end_ns);
+        tally.clear();
+        // A worker that has ended wants none.
+        let _ = told.cleared.send(tally);
+        self.show();
+    }
+
+    pub fn take_outcome(&mut self, worker: usize, outcome: Outcome) {
+        self.workers[worker].finished = true;
+        self.outcomes.push(outcome);
+        self.show();
+    }
+
+    /// Shows the seconds of which every worker has told its part.
+    fn show(&mut self) {
+        while !self.seconds.is_empty()
+            && self.workers.iter().all(|worker| worker.finished || worker.parts > self.shown)
+            && let Some(Second { tally, start_ns, end_ns }) = self.seconds.pop_front()
+        {
+            self.shown += 1;
+            self.total.add(&tally);
+            let total = tally.total(self.kinds);
+            let (start, seconds) = (start_ns as f64 / 1e9, (end_ns - start_ns) as f64 / 1e9);
+            self.intervals.push(Interval {
+                start,
+                seconds,
+                requests: total.requests,
+                errors: total.errors,
+                us: LatencyUs::of(total.felt_ns()),
+            });
+            self.observer.interval(&IntervalHistograms {
+                start,
+                seconds,
+                kinds: self.kinds,
+                tally: &tally,
+                total: &total,
+            });
+        }
+    }
+
+    /// The result, after all outcomes.
+    pub fn run(self, name: &str, load: Load, server: Option<(CpuSample, CpuSample, Duration)>) -> Run {
+        self.observer.end();
+        let total = self.total.total(self.kinds);
+        let each = total.requests.max(1) as f64;
+        let (mut seconds, mut cpu_ns, mut utilisation, mut waited) = (0f64, 0u64, 0f64, 0f64);
+        let (mut failure, mut unsent) = (None, 0);
+        for outcome in self.outcomes {
+            let measured = outcome.measured.as_secs_f64();
+            seconds = seconds.max(measured);
+            cpu_ns += outcome.cpu_ns;
+            utilisation = utilisation.max(outcome.cpu_ns as f64 / 1e9 / measured.max(1e-9));
+            waited = waited.max(outcome.wait_ns as f64 / 1e9 / measured.max(1e-9));
+            unsent += outcome.unsent;
+            failure = failure.or(outcome.failure);
+        }
+        let server = server.map(|(before, after, elapsed)| {
+            let used = after.since(&before, elapsed.as_nanos() as u64);
+            ServerCost {
+                user_ns_per_request: used.user_ns / each,
+                system_ns_per_request: used.system_ns / each,
+                utilisation: used.utilisation,
+                waited: used.waited,
+            }
+        });
+        let slip = self.total.slip.as_ref().map(|slip| slip_of(slip, unsent));
+        let command = |(tally, kind): (&KindTally, &KindName)| CommandResult {
+            name: kind.name.clone(),
+            requests: tally.requests,
+            errors: tally.errors,
+            misses: tally.misses,
+            latencies: latencies(tally),
+        };
+        Run {
+            name: name.to_string(),
+            load,
+            seconds,
+            requests: total.requests,
+            requests_per_second: total.requests as f64 / seconds.max(1e-9),
+            errors: total.errors,
+            wrong: total.wrong,
+            misses: total.misses,
+            reconnects: self.total.reconnects,
+            first_error: self.total.first_error.clone(),
+            total: latencies(&total),
+            commands: self.total.kinds.iter().zip(self.kinds).map(command).collect(),
+            intervals: self.intervals,
+            slip,
+            generator_is_bottleneck: bottleneck(slip.as_ref(), utilisation, server.as_ref()),
+            server,
+            generator: GeneratorCost { ns_per_request: cpu_ns as f64 / each, utilisation, waited },
+            failure,
+        }
+    }
+}
+
+fn latencies(tally: &KindTally) -> Latencies {
+    Latencies {
+        response: tally.response_ns.as_ref().map(Distribution::of),
+        service: Distribution::of(&tally.service_ns),
+    }
+}
+
+fn slip_of(slip: &SlipTally, unsent: u64) -> Slip {
+    Slip { us: LatencyUs::of(&slip.ns), late: slip.late as f64 / slip.ns.len().max(1) as f64, unsent }
+}
+
+/// An open loop knows by its slip; a busy generator is to blame in it unless the server was busy, too.
+fn bottleneck(slip: Option<&Slip>, utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
+    let by_use = result::generator_is_bottleneck(utilisation, server);
+    match slip {
+        Some(slip) if slip.late > LATE_SHARE_MAX => Some(true),
+        Some(_) => Some(by_use.unwrap_or(true)),
+        None => by_use,
+    }
+}
+
+/// What a result means for the exit code.
+pub fn verdict(run: &Run) -> Result<(), Failure> {
+    if let Some(reason) = run.failure.as_ref().filter(|reason| reason.starts_with(NOT_AVAILABLE)) {
+        return Err(Failure::NotAvailable(format!("{}: {reason}", run.name)));
+    }
+    if let Some(reason) = &run.failure {
+        return Err(Failure::ServerGone(format!("{}: {reason}; the result so far is above", run.name)));
+    }
+    if run.errors + run.wrong > 0 {
+        return Err(Failure::Replies(format!(
+            "{}: {} error replies, {} wrong ones",
+            run.name, run.errors, run.wrong
+        )));
+    }
+    if let (Some(slip), Some(true)) = (&run.slip, run.generator_is_bottleneck) {
+        return Err(Failure::Bottleneck(format!(
+            "{}: the generator, not the server, was the bottleneck: it was {:.0} % busy, and {:.1} % of the \
+             commands left more than 1 ms late; use more --threads or a processor of its own, or a lower --rate",
+            run.name,
+            run.generator.utilisation * 100.0,
+            slip.late * 100.0
+        )));
+    }
+    Ok(())
+}
