@@ -1,5 +1,5 @@
 //! Many clients at once, on keys of all shards: is there one order of everything that explains what each of
-//! them saw? The judge is `support/history`; here are the clients whose histories it judges.
+//! them saw? The judge is `history/`; here are the clients whose histories it judges.
 //!
 //! ```text
 //!   12 clients ── alone, in pipelines, in MULTI, under WATCH ──► server ──► replies with their times

@@ -123,12 +123,14 @@ impl Stream {
     }
 }
 
-/// A reply as a tree: only questions that are asked once get one.
+/// A reply as a tree: questions that are asked once get one, and what is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Text(String),
     Integer(i64),
     Null,
+    /// An error reply.
+    Error(String),
     Array(Vec<Value>),
 }
 
@@ -173,13 +175,26 @@ impl Client {
 
     /// Sends a command and waits for its reply; an error reply is an error.
     pub fn ask(&mut self, words: &[&str]) -> io::Result<Value> {
-        self.stream.write_all(encode(words).as_bytes())?;
+        self.send(encode(words).as_bytes())?;
+        match self.receive()? {
+            Value::Error(text) => Err(io::Error::other(text)),
+            value => Ok(value),
+        }
+    }
+
+    /// Sends bytes that are whole commands.
+    pub fn send(&mut self, commands: &[u8]) -> io::Result<()> {
+        self.stream.write_all(commands)
+    }
+
+    /// Waits for the next reply, or for what comes unasked, such as a message of a channel.
+    pub fn receive(&mut self) -> io::Result<Value> {
         self.read_value(0)
     }
 
-    /// Waits for what comes unasked, such as a message of a channel.
-    pub fn receive(&mut self) -> io::Result<Value> {
-        self.read_value(0)
+    /// How long a reply may take, from now on.
+    pub fn set_reply_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.stream.set_timeouts(timeout)
     }
 
     /// Sends whole commands and waits for `replies` replies, each of which must not be an error.
@@ -218,7 +233,7 @@ impl Client {
         let number = || text.parse::<i64>().map_err(|_| garbage(&line));
         match kind {
             "+" => Ok(Value::Text(text.into())),
-            "-" => Err(io::Error::other(text.to_string())),
+            "-" => Ok(Value::Error(text.into())),
             ":" => Ok(Value::Integer(number()?)),
             "_" => Ok(Value::Null),
             "$" | "*" if number()? < 0 => Ok(Value::Null),

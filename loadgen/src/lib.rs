@@ -16,6 +16,7 @@ pub mod bench;
 pub mod generators;
 pub mod claims;
 pub mod compare;
+pub mod verify;
 pub mod single;
 pub mod external;
 pub mod servers;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, runner};
+use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, runner, verify};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Some(Subcommand::Claims(options)) => claims::run(options),
         Some(Subcommand::Bench(options)) => bench::run(options),
         Some(Subcommand::Generators(options)) => generators::run(options),
+        Some(Subcommand::Verify(options)) => verify::run(options),
         Some(Subcommand::Merge(options)) => merge::run(options),
         Some(Subcommand::Report(options)) => page::run(options),
         Some(Subcommand::FindRate(options)) => runner::find_rate(options),

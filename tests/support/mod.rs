@@ -18,7 +18,7 @@
 
 pub mod client;
 pub mod events;
-pub mod history;
+pub use polder_history as history;
 pub mod random;
 pub mod reader;
 pub mod script;

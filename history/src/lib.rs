@@ -157,7 +157,10 @@ pub enum CycleKind {
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub anomaly: Anomaly,
+    /// Begins with a line that says what is wrong; the others name the transactions and the reasons.
     pub text: String,
+    /// Those that the fault consists of and those that show it, by their position in the history.
+    pub transactions: Vec<u32>,
 }
 
 /// Faults that are told of each kind: a broken server makes more than anybody reads.
@@ -316,7 +319,7 @@ impl<'a> Checker<'a> {
         *told += 1;
         if *told <= FAULTS_TOLD_MAX {
             let text = words::fault(self, anomaly, transactions, &text());
-            self.faults.push(Fault { anomaly, text });
+            self.faults.push(Fault { anomaly, text, transactions: transactions.to_vec() });
         }
     }
 

@@ -134,7 +134,8 @@ pub(super) fn cycle(checker: &Checker<'_>, cycle: &Cycle) -> Fault {
         let (to, _) = cycle.steps[(position + 1) % cycle.steps.len()];
         lines.push(format!("  {}", because(checker, *from, to, reasons)));
     }
-    Fault { anomaly, text: lines.join("\n") }
+    let transactions = cycle.steps.iter().map(|&(number, _)| number).chain(witnesses).collect();
+    Fault { anomaly, text: lines.join("\n"), transactions }
 }
 
 /// Why one transaction comes before another.

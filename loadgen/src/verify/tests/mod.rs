@@ -1,0 +1,4 @@
+//! The judges are judged.
+
+mod against_search;
+mod faults;
