@@ -132,6 +132,15 @@ pub enum Value {
     Array(Vec<Value>),
 }
 
+/// A command as it travels.
+pub fn encode(words: &[&str]) -> String {
+    let mut text = format!("*{}\r\n", words.len());
+    for word in words {
+        text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    text
+}
+
 pub struct Client {
     stream: Stream,
     /// Received bytes that no reply has used yet.
@@ -164,11 +173,12 @@ impl Client {
 
     /// Sends a command and waits for its reply; an error reply is an error.
     pub fn ask(&mut self, words: &[&str]) -> io::Result<Value> {
-        let mut bytes = format!("*{}\r\n", words.len());
-        for word in words {
-            bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        self.stream.write_all(bytes.as_bytes())?;
+        self.stream.write_all(encode(words).as_bytes())?;
+        self.read_value(0)
+    }
+
+    /// Waits for what comes unasked, such as a message of a channel.
+    pub fn receive(&mut self) -> io::Result<Value> {
         self.read_value(0)
     }
 

@@ -12,7 +12,14 @@
 
 pub mod page;
 pub mod merge;
+pub mod bench;
+pub mod generators;
+pub mod claims;
 pub mod compare;
+pub mod single;
+pub mod external;
+pub mod servers;
+pub mod machine;
 pub mod runner;
 pub mod sweep;
 pub mod report;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{compare, merge, page, profile, runner};
+use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, runner};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -17,6 +17,9 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.subcommand {
         Some(Subcommand::Compare(options)) => compare::run(options),
+        Some(Subcommand::Claims(options)) => claims::run(options),
+        Some(Subcommand::Bench(options)) => bench::run(options),
+        Some(Subcommand::Generators(options)) => generators::run(options),
         Some(Subcommand::Merge(options)) => merge::run(options),
         Some(Subcommand::Report(options)) => page::run(options),
         Some(Subcommand::FindRate(options)) => runner::find_rate(options),

@@ -31,8 +31,14 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Subcommand {
-    /// Starts redis-server and polder-server in turns and compares what a request costs them.
-    Compare(CompareOptions),
+    /// Starts any two servers in turns and compares them under the same load.
+    Compare(crate::compare::CompareOptions),
+    /// Starts a server and reproduces what is claimed of it, one claim after the other.
+    Claims(crate::claims::ClaimsOptions),
+    /// Makes polder-server's own table: what a request costs it beside redis-server, with its targets.
+    Bench(BenchOptions),
+    /// Measures what a request costs load generators: this one, redis-benchmark, memtier_benchmark.
+    Generators(crate::generators::GeneratorsOptions),
     /// Searches the highest rate whose 99th percentile of response times keeps a limit.
     #[command(disable_help_flag = true)]
     FindRate(Box<crate::sweep::FindRateOptions>),
@@ -229,7 +235,7 @@ impl LoadOptions {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct CompareOptions {
+pub struct BenchOptions {
     /// Two minutes instead of ten: fewer and shorter rounds.
     #[arg(long)]
     pub quick: bool,
@@ -242,7 +248,7 @@ pub struct CompareOptions {
     /// Only these parts: one-shard, large, four-shards, cluster, redis-benchmark; transactions, order, mixed,
     /// types and memory are measured only if they are named.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
-    pub only: Vec<crate::compare::Part>,
+    pub only: Vec<crate::bench::Part>,
     /// Name of the run: the files are DIRECTORY/DATE-NAME.md and .json.
     #[arg(long, default_value = "compare")]
     pub name: String,
@@ -281,7 +287,7 @@ pub struct CompareOptions {
 pub struct CpuList(pub Vec<usize>);
 
 #[derive(Debug, Clone)]
-struct CpuListParser;
+pub struct CpuListParser;
 
 impl clap::builder::TypedValueParser for CpuListParser {
     type Value = CpuList;
@@ -299,7 +305,7 @@ impl clap::builder::TypedValueParser for CpuListParser {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
+pub fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = parse_seconds_or_none(text)?;
     if seconds > 0.0 { Ok(seconds) } else { Err("must be more than 0".into()) }
 }

@@ -9,15 +9,15 @@ use std::collections::VecDeque;
 
 use ahash::RandomState;
 
-use super::entry::{
-    Deadline, EntryPointer, EntryRef, INLINE_VALUE_BYTES_MAX, Payload, StringRef, StringValue, parse_integer,
-};
+use super::entry::{Deadline, EntryPointer, INLINE_VALUE_BYTES_MAX, Payload};
+use super::entry_ref::EntryRef;
 use super::events::Events;
 use super::eviction::AccessClock;
 use super::expiry::{Record, Wheel};
 use super::field_expiry::FIELDS_PER_STEP;
 use super::key::Key;
 use super::observers::Observers;
+use super::string_value::{StringRef, StringValue, parse_integer};
 use super::table::{DyingTable, Place, SCAN_CURSOR_BITS, Table, hash_key};
 use super::value::Value;
 use super::{Expiry, Stats};

@@ -23,13 +23,12 @@
 //! What this does not do: it knows nothing of tables, of time or of which of two values is to be kept.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use super::value::Value;
+use super::string_value::StringRef;
 use crate::types::hash::{ELEMENTS_BYTES_MAX, View};
-use crate::types::{Collection, Encoding, Kind, Object};
+use crate::types::{Encoding, Kind, Object};
 
 /// The longest value that is kept inside its entry. Larger ones have a heap block of their own, which can
 /// grow without moving the entry.
@@ -37,9 +36,6 @@ pub const INLINE_VALUE_BYTES_MAX: usize = 448;
 
 /// Strings up to this length that were never modified in place are called `embstr` by OBJECT ENCODING.
 const EMBEDDED_NAME_BYTES_MAX: usize = 44;
-
-/// The longest decimal text of an i64: `-9223372036854775808`.
-pub const INTEGER_TEXT_BYTES_MAX: usize = 20;
 
 const HEADER_BYTES: usize = 8;
 const EXPIRY_BYTES: usize = 12;
@@ -49,77 +45,6 @@ const INTEGER_BYTES: usize = size_of::<i64>();
 const HEAP_BYTES: usize = size_of::<HeapString>();
 const OBJECT_BYTES: usize = size_of::<*mut Object>();
 const ADDRESS_BITS: u32 = 48;
-
-/// A string to be stored.
-#[derive(Debug)]
-pub enum StringValue<'a> {
-    /// Copied. Canonical decimal text of an i64 becomes an integer, as SET does.
-    Bytes(&'a [u8]),
-    /// As `Bytes`, but a large buffer is adopted without a copy.
-    Owned(Vec<u8>),
-    /// Stored as text even if it reads as an integer, as INCRBYFLOAT's results are.
-    Text(&'a [u8]),
-    Int(i64),
-}
-
-/// A stored string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StringRef<'a> {
-    Int(i64),
-    Bytes(&'a [u8]),
-}
-
-impl StringRef<'_> {
-    /// Length of the value as text.
-    pub fn len(&self) -> usize {
-        match self {
-            StringRef::Int(number) => integer_text_bytes(*number),
-            StringRef::Bytes(bytes) => bytes.len(),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The value as text in a buffer of its own.
-    pub fn to_vec(&self) -> Vec<u8> {
-        match self {
-            StringRef::Int(number) => number.to_string().into_bytes(),
-            StringRef::Bytes(bytes) => bytes.to_vec(),
-        }
-    }
-}
-
-/// Number of characters of `number` in decimal.
-fn integer_text_bytes(number: i64) -> usize {
-    let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
-    digits + usize::from(number < 0)
-}
-
-/// The number of which `text` is the canonical decimal form: no plus sign, no leading zero, no `-0`.
-#[inline]
-pub fn parse_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [] => return None,
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] => return if negative { None } else { Some(0) },
-        [b'1'..=b'9', ..] if text.len() <= INTEGER_TEXT_BYTES_MAX => {}
-        _ => return None,
-    }
-    let mut magnitude: u64 = 0;
-    for &digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        magnitude = magnitude.checked_mul(10)?.checked_add(digit as u64)?;
-    }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
-}
 
 /// The payload that a new entry is to carry.
 pub(super) enum Payload<'a> {
@@ -808,81 +733,5 @@ impl EntryPointer {
         let before = self.header();
         let flags = if set { before.flags | flag } else { before.flags & !flag };
         self.set_header(Header { flags, ..before });
-    }
-}
-
-/// A look at a stored key and its value, for as long as the database is not changed.
-#[derive(Clone, Copy)]
-pub struct EntryRef<'a> {
-    pointer: EntryPointer,
-    database: PhantomData<&'a [u8]>,
-}
-
-impl<'a> EntryRef<'a> {
-    /// The caller bounds `'a` by its borrow of the table that owns the entry.
-    #[inline]
-    pub(super) fn new(pointer: EntryPointer) -> EntryRef<'a> {
-        EntryRef { pointer, database: PhantomData }
-    }
-
-    #[inline]
-    pub fn key(&self) -> &'a [u8] {
-        self.pointer.key()
-    }
-
-    pub fn kind(&self) -> Kind {
-        self.pointer.kind()
-    }
-
-    pub fn encoding(&self) -> Encoding {
-        self.pointer.encoding()
-    }
-
-    pub fn value(&self) -> Value<'a> {
-        if let Some(elements) = self.pointer.elements() {
-            return Value::Hash(View::of_elements(elements));
-        }
-        match self.pointer.object() {
-            Some(object) => Value::from(object),
-            None => Value::String(self.pointer.string().unwrap_or(StringRef::Bytes(b""))),
-        }
-    }
-
-    /// The value if it is a string.
-    #[inline]
-    pub fn string(&self) -> Option<StringRef<'a>> {
-        self.pointer.string()
-    }
-
-    /// The value if it is not a string.
-    pub fn object(&self) -> Option<&'a Object> {
-        self.pointer.object()
-    }
-
-    /// The value if it is a hash.
-    #[inline]
-    pub fn hash(&self) -> Option<View<'a>> {
-        self.pointer.hash()
-    }
-
-    /// The value if it is of this type, which for hashes is not the whole answer: [`EntryRef::hash`].
-    #[inline]
-    pub fn collection<T: Collection>(&self) -> Option<&'a T> {
-        T::of(self.pointer.object()?)
-    }
-
-    /// When the key expires, in unix milliseconds.
-    pub fn expiry(&self) -> Option<i64> {
-        self.pointer.deadline().map(|deadline| deadline.at_unix_ms)
-    }
-
-    /// Bytes allocated for key and value, without the table's part.
-    pub fn memory_bytes(&self) -> usize {
-        self.pointer.memory_bytes()
-    }
-
-    /// The access clock as stored, 24 bits; `eviction` says what it means under which policy.
-    pub(super) fn clock(&self) -> u32 {
-        self.pointer.clock()
     }
 }

@@ -16,6 +16,7 @@
 mod collection_mut;
 mod database;
 mod entry;
+mod entry_ref;
 mod events;
 mod eviction;
 mod expiry;
@@ -25,6 +26,7 @@ mod key;
 mod observers;
 pub mod slot;
 mod string_mut;
+mod string_value;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,14 +41,14 @@ mod value;
 
 pub use collection_mut::CollectionMut;
 pub use database::{Beside, Database, Moved};
-pub use entry::{
-    EntryRef, INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer,
-};
+pub use entry::INLINE_VALUE_BYTES_MAX;
+pub use entry_ref::EntryRef;
 pub use events::{Event, EventNames};
 pub use eviction::{AccessClock, EvictionPolicy};
 pub use key::{Key, KeyPlace};
 pub use slot::{SLOT_COUNT, crc16, hash_tag, slot_of};
 pub use string_mut::StringMut;
+pub use string_value::{INTEGER_TEXT_BYTES_MAX, StringRef, StringValue, parse_integer};
 pub use table::SCAN_CURSOR_BITS;
 pub use value::Value;
 

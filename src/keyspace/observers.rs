@@ -188,7 +188,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::super::Expiry;
-    use super::super::entry::StringValue;
+    use super::super::string_value::StringValue;
     use super::super::tests::{keyspace, set};
 
     #[test]

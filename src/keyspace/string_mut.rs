@@ -3,8 +3,9 @@
 
 use super::Expiry;
 use super::database::{Change, Database};
-use super::entry::{INLINE_VALUE_BYTES_MAX, INTEGER_TEXT_BYTES_MAX, Payload, StringRef};
+use super::entry::{INLINE_VALUE_BYTES_MAX, Payload};
 use super::key::Key;
+use super::string_value::{INTEGER_TEXT_BYTES_MAX, StringRef};
 use super::table::Place;
 use crate::config::EventClasses;
 use crate::error::CommandError;

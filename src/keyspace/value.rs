@@ -1,6 +1,6 @@
 //! Values as such, without their keys: looked at where they lie, or on their way.
 
-use super::entry::StringRef;
+use super::string_value::StringRef;
 use crate::types::hash::View;
 use crate::types::{List, Object, Set, SortedSet, Stream};
 

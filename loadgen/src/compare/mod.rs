@@ -1,259 +1,147 @@
-//! The comparison: redis-server and polder-server in turns on one processor, the load on another.
+//! The comparison of any two servers under the same load.
 //!
 //! ```text
-//!   for each round:  for each setup (server, shards, keys), in an order that alternates:
-//!       fresh launch ─► preload ─► every cell (test, connections, pipeline) ─► kill
-//!   then: medians over the rounds ─► rows: ratio, target, verdict ─► DATE-NAME.md and .json
+//!   for each round, in the order a b, b a, b a, a b, …:
+//!       fresh server on its processors ─► for each pipeline and test: preload, load ─► kill
+//!   then: medians over the rounds, ratios round by round ─► table, sentences, Markdown, two results
 //! ```
 //!
-//! Servers are launched anew in each round because the speed of a launch can differ for its whole life;
-//! medians over launches, not over time, are what the verdicts rest on. What is compared is the processor
-//! time of the server per request, which does not depend on how fast the generator is.
+//! Only one server runs at a time. What is compared first is the processor time of the server per request,
+//! which does not depend on how fast the generator is. A ratio counts as a difference only if all rounds
+//! agree on its direction.
 
-mod benchmark;
-mod machine;
-mod memory;
-mod plan;
-mod servers;
+mod options;
+pub mod ratio;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use crate::client::Address;
+use crate::client::Value;
 use crate::error::Failure;
-use crate::options::{CompareOptions, CpuList, LoadOptions};
-use crate::report;
+use crate::machine::{Machine, own_words};
+use crate::report::write_json;
+use crate::result::{ResultFile, Run};
 use crate::runner;
+use crate::servers::{MachineLock, Server, default_cpus, free_port};
+use crate::single::Target;
 
-use benchmark::RedisBenchmark;
-use machine::Machine;
-use memory::Collection;
-use plan::{Cell, Setup};
-use servers::{Launch, MachineLock, Server};
-use table::{Measurement, Report};
+pub use options::CompareOptions;
+use table::{Cell, Comparison, Sample};
 
-pub use plan::Part;
-
-/// How many rounds of which length, when nothing else is said.
-const QUICK: (u32, f64) = (3, 0.5);
-const FULL: (u32, f64) = (5, 2.0);
 /// Load before anything is counted, as a share of the measurement.
 const WARMUP_SHARE: f64 = 0.25;
 
-/// What is the same for all measurements of a run.
-struct Run<'a> {
-    options: &'a CompareOptions,
-    polder: PathBuf,
-    engine: crate::options::EngineChoice,
-    rounds: u32,
-    seconds: f64,
-}
-
 pub fn run(options: &CompareOptions) -> Result<(), Failure> {
-    let (rounds, seconds) = if options.quick { QUICK } else { FULL };
-    let run = Run {
-        options,
-        polder: find_polder(options)?,
-        engine: runner::choose_engine(options.engine)?,
-        rounds: options.rounds.unwrap_or(rounds),
-        seconds: options.seconds.unwrap_or(seconds),
-    };
-    let machine = Machine::describe(&options.redis, &run.polder);
+    let engine = runner::choose_engine(options.engine)?;
+    let (server_cpus, load_cpus) = options.processors(default_cpus());
+    let lines = [&options.a, &options.b];
+    let machine = Machine::describe(&[&options.a.program, &options.b.program], command());
     if machine.is_busy() {
-        eprintln!(
-            "WARNING: the load average is {:.2}: something else runs here, and the figures suffer",
-            machine.load_average
-        );
+        eprintln!("WARNING: the load average is {:.2}: something else runs here", machine.load_average);
     }
-    let parts = if options.only.is_empty() { Part::DEFAULT.to_vec() } else { options.only.clone() };
-    let mut report = Report::new(machine, run.seconds);
-    for round in 0..run.rounds {
-        for part in &parts {
-            run.round(*part, round, &mut report);
-        }
+    let mut comparison = Comparison::new(lines.map(|line| line.text.clone()));
+    if server_cpus == load_cpus {
+        comparison
+            .note("the server and the load share a processor: latencies and rates are those of both".into());
     }
-    let path = write(options, &report)?;
-    print!("{}", report.markdown());
-    eprintln!("written to {} and .json", path.display());
-    match report.notes.len() {
-        0 => Ok(()),
-        _ => Err(Failure::System("not everything could be measured: see the notes".into())),
-    }
-}
-
-impl Run<'_> {
-    /// All that one round measures of a part; parts that take long do so only in some rounds.
-    fn round(&self, part: Part, round: u32, report: &mut Report) {
-        let rounds = part.rounds(self.rounds, self.options.quick);
-        if round >= rounds {
-            return;
-        }
-        let mut setups = part.setups();
-        // Whoever comes second finds a warmer machine: they take turns.
-        if round % 2 == 1 {
-            setups.reverse();
-        }
-        for setup in setups {
-            eprintln!("round {} of {rounds}: {}", round + 1, setup.name());
-            // What one setup cannot do, another may.
-            if let Err(failure) = self.with_setup(part, setup, report) {
-                note(report, format!("{}: {}: {failure}", part.name(), setup.name()));
+    let cells = options.cells()?;
+    let begun = ResultFile::begin(String::new());
+    for round in 0..options.rounds {
+        for side in order(round) {
+            let line = lines[side];
+            eprintln!("round {} of {}: {}", round + 1, options.rounds, line.text);
+            let _lock = MachineLock::take(options.lock.as_deref())?;
+            let server = Server::start(&line.launch(free_port()?, &server_cpus))?;
+            if round == 0 {
+                comparison.names[side] = server.name()?;
+                notes_on(&server, &line.text, &mut comparison);
+            }
+            let target = Target { server: &server, engine, cpus: &load_cpus };
+            for cell in &cells {
+                let run = measure(&target, options, cell)?;
+                comparison.add(Sample { side, round, cell: cell.clone(), run });
             }
         }
     }
+    print!("{}", comparison.text());
+    write(options, &machine, &begun, &comparison)
+}
 
-    fn with_setup(&self, part: Part, setup: Setup, report: &mut Report) -> Result<(), Failure> {
-        let _lock = MachineLock::take(self.options.lock.as_deref())?;
-        if part == Part::Memory {
-            return self.with_collections(setup, report);
-        }
-        let server = Server::start(&self.launch(setup))?;
-        if part == Part::RedisBenchmark {
-            self.with_redis_benchmark(setup, &server, report)
-        } else {
-            self.with_loadgen(part, setup, &server, report);
-            Ok(())
-        }
+/// Whoever comes second finds a warmer machine: they take turns, and the turns do, too.
+fn order(round: u32) -> [usize; 2] {
+    if matches!(round % 4, 0 | 3) { [0, 1] } else { [1, 0] }
+}
+
+fn command() -> String {
+    format!("polder-loadgen {}", own_words(1))
+}
+
+fn measure(target: &Target, options: &CompareOptions, cell: &Cell) -> Result<Run, Failure> {
+    let (keys, bytes) = (options.keys.to_string(), options.value_bytes.to_string());
+    let what = match &options.profile {
+        Some(profile) => vec!["--profile", profile],
+        None => vec!["-t", &cell.test, "-r", &keys, "-d", &bytes, "--preload"],
+    };
+    let how = [
+        ("-P", cell.pipeline.to_string()),
+        ("-c", options.clients.to_string()),
+        ("--threads", options.threads.to_string()),
+        ("--seconds", options.seconds.to_string()),
+        ("--warmup", (options.seconds * WARMUP_SHARE).to_string()),
+    ];
+    let mut line = what;
+    line.extend(how.iter().flat_map(|(flag, value)| [*flag, value.as_str()]));
+    target.load_one(&line)
+}
+
+/// A server that writes snapshots meanwhile does work that the other may not do.
+fn notes_on(server: &Server, text: &str, comparison: &mut Comparison) {
+    let Ok(mut client) = server.client() else { return };
+    let mut setting = |name: &str| match client.ask(&["CONFIG", "GET", name]) {
+        Ok(Value::Array(pair)) => match pair.into_iter().nth(1) {
+            Some(Value::Text(value)) => value,
+            _ => String::new(),
+        },
+        _ => String::new(),
+    };
+    let save = setting("save");
+    if !save.is_empty() {
+        comparison
+            .note(format!("'{text}' writes snapshots (save {save}): add --save '' to measure it without"));
     }
-
-    fn launch(&self, setup: Setup) -> Launch {
-        let port = self.options.port;
-        let (program, arguments) = match setup {
-            Setup::Redis => (self.options.redis.clone(), setup.arguments(port, self.options.server_cpu)),
-            _ => {
-                let mut arguments = setup.arguments(port, self.options.server_cpu);
-                let further = self.options.polder_flags.iter().flat_map(|flags| flags.split_whitespace());
-                arguments.extend(further.map(String::from));
-                (self.polder.clone(), arguments)
-            }
-        };
-        Launch { program, arguments, cpu: self.options.server_cpu, port }
-    }
-
-    fn load_options(&self, setup: Setup, server: &Server, cell: &Cell) -> LoadOptions {
-        LoadOptions {
-            port: self.options.port,
-            clients: cell.clients,
-            requests: 1,
-            seconds: Some(self.seconds),
-            warmup: Some(self.seconds * WARMUP_SHARE),
-            pipeline: cell.pipeline,
-            value_bytes: plan::VALUE_BYTES,
-            keys: cell.keys,
-            tests: cell.test.into(),
-            quiet: true,
-            cpus: Some(CpuList(vec![self.options.load_cpu])),
-            engine: self.engine,
-            server_pid: Some(server.process()),
-            cluster: setup == Setup::Cluster,
-            ..LoadOptions::default()
-        }
-    }
-
-    /// Measures all cells; one that fails is noted, and the next one has its turn.
-    fn with_loadgen(&self, part: Part, setup: Setup, server: &Server, report: &mut Report) {
-        let cells = part.cells();
-        let mut filled = Vec::new();
-        for cell in &cells {
-            let outcome = self
-                .fill(setup, server, cell, &mut filled)
-                .and_then(|()| self.measure_cell(setup, server, cell, report));
-            if let Err(failure) = outcome {
-                note(report, format!("{}: {}: {}: {failure}", part.name(), setup.name(), cell.test));
-            }
-        }
-    }
-
-    /// Sets the keys that a cell wants to find, unless another cell has set them.
-    fn fill(
-        &self,
-        setup: Setup,
-        server: &Server,
-        cell: &Cell,
-        filled: &mut Vec<(&'static [&'static str], u64)>,
-    ) -> Result<(), Failure> {
-        let options = LoadOptions { preload: true, cluster: false, ..self.load_options(setup, server, cell) };
-        let wanted: Vec<_> = options.chosen_tests()?.iter().map(|test| (test.preload, cell.keys)).collect();
-        if wanted.iter().any(|keys| !filled.contains(keys)) {
-            runner::prepare(&options)?;
-            filled.extend(wanted);
-        }
-        Ok(())
-    }
-
-    fn measure_cell(
-        &self,
-        setup: Setup,
-        server: &Server,
-        cell: &Cell,
-        report: &mut Report,
-    ) -> Result<(), Failure> {
-        let options = self.load_options(setup, server, cell);
-        let topology = runner::prepare(&options)?;
-        for test in options.chosen_tests()? {
-            let result = runner::measure(&options, self.engine, &topology, &test)?;
-            runner::verdict(&result)?;
-            // A cost of nothing would beat every target.
-            if result.server.as_ref().is_none_or(|server| server.ns_per_request() <= 0.0) {
-                let text = "no processor time of the server was seen: measure for longer";
-                return Err(Failure::System(text.into()));
-            }
-            report.add(Measurement { setup, cell: *cell, result });
-        }
-        Ok(())
-    }
-
-    fn with_collections(&self, setup: Setup, report: &mut Report) -> Result<(), Failure> {
-        for collection in Collection::ALL {
-            eprintln!("{}: {}", setup.name(), collection.name());
-            let server = Server::start(&self.launch(setup))?;
-            let address = Address::Tcp { host: "127.0.0.1".into(), port: self.options.port };
-            report.add_footprint(collection.measure(setup, &address, server.process())?);
-        }
-        Ok(())
-    }
-
-    fn with_redis_benchmark(
-        &self,
-        setup: Setup,
-        server: &Server,
-        report: &mut Report,
-    ) -> Result<(), Failure> {
-        for cell in Part::RedisBenchmark.cells() {
-            let benchmark = RedisBenchmark {
-                cell,
-                port: self.options.port,
-                cpu: self.options.load_cpu,
-                requests: report.requests_in(setup, &cell, self.seconds),
-            };
-            let beside = benchmark.run(setup, server.process())?;
-            report.add_beside(beside);
-        }
-        Ok(())
+    if setting("appendonly") == "yes" {
+        comparison.note(format!("'{text}' logs its writes (appendonly yes)"));
     }
 }
 
-fn note(report: &mut Report, text: String) {
-    eprintln!("{text}");
-    report.note(text);
-}
-
-fn find_polder(options: &CompareOptions) -> Result<PathBuf, Failure> {
-    if let Some(path) = &options.polder {
-        return Ok(path.clone());
-    }
-    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("polder-server")));
-    beside.filter(|path| path.exists()).ok_or_else(|| {
-        Failure::Options("there is no polder-server beside this program: build it, or see --polder".into())
-    })
-}
-
-/// Writes both files and tells the path of the first.
-fn write(options: &CompareOptions, report: &Report) -> Result<PathBuf, Failure> {
+fn write(
+    options: &CompareOptions,
+    machine: &Machine,
+    begun: &ResultFile,
+    comparison: &Comparison,
+) -> Result<(), Failure> {
     let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
     std::fs::create_dir_all(&options.output).map_err(|error| failed(&options.output, error))?;
-    let path = options.output.join(format!("{}-{}.md", report.machine.date, options.name));
-    std::fs::write(&path, report.markdown()).map_err(|error| failed(&path, error))?;
-    report::write_json(&path.with_extension("json"), report)?;
-    Ok(path)
+    let path = |end: &str| -> PathBuf { options.output.join(format!("{}{end}", options.name)) };
+    let page = path(".md");
+    std::fs::write(&page, comparison.markdown(machine, &options.load_text()))
+        .map_err(|error| failed(&page, error))?;
+    for (side, end) in ["-a.json", "-b.json"].into_iter().enumerate() {
+        let (server, runs) = (comparison.names[side].clone(), comparison.median_runs(side));
+        let file = ResultFile { server, runs, ..begun.clone() };
+        write_json(&path(end), &file)?;
+    }
+    eprintln!("written: {0}.md, {0}-a.json, {0}-b.json", path("").display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_comes_first_as_often() {
+        let first: Vec<usize> = (0..8).map(|round| order(round)[0]).collect();
+        assert_eq!(first, [0, 1, 1, 0, 0, 1, 1, 0]);
+    }
 }

@@ -1,0 +1,183 @@
+//! What all claims use: the server, connections to it, loads, and a probe that feels stalls.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::client::{Client, Handshake, Value};
+use crate::error::Failure;
+use crate::options::EngineChoice;
+use crate::result::{LatencyUs, Run, WAITED_MAX};
+use crate::runner;
+use crate::servers::{Server, default_cpus, free_port};
+use crate::single::Target;
+
+use super::options::ClaimsOptions;
+
+/// Between two questions of the probe.
+const PROBE_INTERVAL: Duration = Duration::from_micros(500);
+
+/// A load that others on the same processors disturb is repeated, so often in all.
+const ATTEMPTS: usize = 3;
+
+pub struct Bench {
+    pub server: Server,
+    pub quick: bool,
+    /// Round trip of the simulated network.
+    pub delay: Duration,
+    engine: EngineChoice,
+    server_cpus: Vec<usize>,
+    load_cpus: Vec<usize>,
+}
+
+impl Bench {
+    pub fn start(options: &ClaimsOptions) -> Result<Bench, Failure> {
+        let default = default_cpus();
+        let server_cpus = options.server_cpus.clone().map_or(default.0, |list| list.0);
+        let load_cpus = options.load_cpus.clone().map_or(default.1, |list| list.0);
+        let engine = runner::choose_engine(options.engine)?;
+        let server = Server::start(&options.server.launch(free_port()?, &server_cpus))?;
+        Ok(Bench { server, quick: options.quick, delay: options.delay, engine, server_cpus, load_cpus })
+    }
+
+    pub fn processors_text(&self) -> String {
+        if self.server_cpus == self.load_cpus {
+            return "server and load share one processor: latencies and rates are those of both".into();
+        }
+        format!("server on processors {:?}, load on {:?}", self.server_cpus, self.load_cpus)
+    }
+
+    /// Measures the load of these words of a command line.
+    pub fn load(&self, words: &[&str]) -> Result<Run, Failure> {
+        let target = Target { server: &self.server, engine: self.engine, cpus: &self.load_cpus };
+        // The default is for measurements that are longer than those of a quick run.
+        let is_timed = words.contains(&"--seconds");
+        let warmup: &[&str] = if is_timed && self.quick { &["--warmup", "0.1"] } else { &[] };
+        let line = [warmup, words].concat();
+        let mut best = target.load_one(&line)?;
+        for _ in 1..if self.quick { 1 } else { ATTEMPTS } {
+            if disturbance(&best) <= WAITED_MAX {
+                break;
+            }
+            let next = target.load_one(&line)?;
+            if disturbance(&next) < disturbance(&best) {
+                best = next;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Seconds of a load.
+    pub fn seconds(&self) -> &'static str {
+        if self.quick { "0.5" } else { "3" }
+    }
+
+    pub fn client(&self) -> Result<Client, Failure> {
+        self.server.client()
+    }
+
+    pub fn ask(&self, words: &[&str]) -> Result<Value, Failure> {
+        gone(self.client()?.ask(words))
+    }
+
+    pub fn clear(&self) -> Result<(), Failure> {
+        self.ask(&["FLUSHALL"]).map(drop)
+    }
+
+    /// Those of the commands that the server does not know.
+    pub fn lacking(&self, commands: &[&'static str]) -> Result<Vec<&'static str>, Failure> {
+        let mut lacking = Vec::new();
+        for &name in commands {
+            // A server without COMMAND INFO may have the command all the same: it is tried.
+            let known = match self.client()?.ask(&["COMMAND", "INFO", name]) {
+                Ok(Value::Array(records)) => records.first() != Some(&Value::Null),
+                _ => true,
+            };
+            if !known {
+                lacking.push(name);
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// Sends `count` commands in pipelines of `depth`; `command` gives each as it travels.
+    pub fn fill(&self, count: u64, depth: u64, command: impl Fn(u64) -> String) -> Result<(), Failure> {
+        let mut client = self.client()?;
+        let mut number = 0;
+        while number < count {
+            let end = (number + depth).min(count);
+            let pipeline: String = (number..end).map(&command).collect();
+            gone(client.send_and_check(pipeline.as_bytes(), (end - number) as usize))?;
+            number = end;
+        }
+        Ok(())
+    }
+
+    /// Latencies of GETs on a connection of its own, one after the other, while `work` runs.
+    pub fn probe_beside<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<(T, LatencyUs), Failure> {
+        let mut client = self.client()?;
+        gone(client.ask(&["SET", "probe", "value"]))?;
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let probe = scope.spawn(|| {
+                let mut latency_ns = histogram();
+                // At least one question, however short the work is.
+                loop {
+                    let asked = Instant::now();
+                    gone(client.ask(&["GET", "probe"]))?;
+                    record(&mut latency_ns, asked.elapsed());
+                    if over.load(Ordering::Relaxed) {
+                        return Ok(latency_ns);
+                    }
+                    std::thread::sleep(PROBE_INTERVAL);
+                }
+            });
+            let result = work();
+            over.store(true, Ordering::Relaxed);
+            let latency_ns: Result<Histogram<u64>, Failure> =
+                probe.join().unwrap_or_else(|_| Err(Failure::System("the probe's thread ended".into())));
+            Ok((result?, LatencyUs::of(&latency_ns?)))
+        })
+    }
+}
+
+/// How much of the time the load, or a server of one thread, was ready but had no processor.
+pub fn disturbance(run: &Run) -> f64 {
+    run.generator.waited.max(run.server.as_ref().map_or(0.0, |server| server.waited))
+}
+
+/// Nanoseconds up to an hour, three digits of them.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000_000, 3).unwrap_or_else(|_| unreachable!("constant bounds"))
+}
+
+pub fn record(latency_ns: &mut Histogram<u64>, latency: Duration) {
+    latency_ns.saturating_record(latency.as_nanos().clamp(1, 3_600_000_000_000) as u64);
+}
+
+/// A question that was not answered well ends the claims: their server is not what it should be.
+pub fn gone<T>(result: std::io::Result<T>) -> Result<T, Failure> {
+    result.map_err(|error| Failure::ServerGone(format!("the server under test: {error}")))
+}
+
+/// Connects to a port of this machine.
+pub fn connect(port: u16) -> Result<Client, Failure> {
+    let address = crate::client::Address::Tcp { host: "127.0.0.1".into(), port };
+    gone(Client::connect(&address, &Handshake::default()))
+}
+
+pub fn integer(value: &Value) -> i64 {
+    match value {
+        Value::Integer(number) => *number,
+        Value::Text(text) => text.parse().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+pub fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

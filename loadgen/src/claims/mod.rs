@@ -1,0 +1,250 @@
+//! The claims: what is said of a server, measured on it here and now, each with a verdict.
+//!
+//! ```text
+//!   start the server ─► for each claim: does it have the commands? ─► FLUSHALL ─► measure ─► verdict
+//!   ─► summary; exit code 1 if a claim does not hold
+//! ```
+//!
+//! A claim is a function of a [`Bench`]. It says what it measured in words and figures, and how a sceptic
+//! does the same by hand. A server that lacks a command makes a claim neither true nor false: that is said.
+
+mod bench;
+mod collections;
+mod keyspace;
+mod messages;
+mod options;
+mod pipelines;
+mod relay;
+mod throughput;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::error::Failure;
+use crate::machine::Machine;
+use crate::report::write_json;
+use crate::result::ResultFile;
+
+use bench::Bench;
+pub use options::ClaimsOptions;
+
+/// What is said, and the function that measures it.
+pub struct Claim {
+    pub name: &'static str,
+    pub text: &'static str,
+    /// Commands without which it cannot be measured.
+    pub commands: &'static [&'static str],
+    /// How to do it without this program; `{port}` is the server's.
+    pub by_hand: &'static str,
+    pub measure: fn(&mut Bench) -> Result<Finding, Failure>,
+}
+
+/// In the order in which they run.
+const CLAIMS: &[Claim] = &[
+    throughput::THROUGHPUT,
+    throughput::LATENCY,
+    throughput::CACHE_READ,
+    pipelines::PIPELINE,
+    pipelines::EXPIRY,
+    pipelines::UPDATES,
+    messages::PUBLISH,
+    collections::LEADERBOARD,
+    collections::HYPERLOGLOG,
+    keyspace::SCAN,
+];
+
+/// What measuring a claim brought.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Finding {
+    pub holds: bool,
+    /// Sentences with figures.
+    pub measured: Vec<String>,
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl Finding {
+    pub fn say(&mut self, sentence: String) {
+        self.measured.push(sentence);
+    }
+
+    pub fn figure(&mut self, name: &str, value: f64) {
+        self.figures.insert(name.into(), value);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Holds,
+    DoesNotHold,
+    /// The server has not the commands.
+    NotAvailable,
+}
+
+impl Verdict {
+    fn text(self) -> &'static str {
+        match self {
+            Verdict::Holds => "holds",
+            Verdict::DoesNotHold => "DOES NOT HOLD",
+            Verdict::NotAvailable => "not available",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Judged {
+    name: &'static str,
+    claim: &'static str,
+    verdict: Verdict,
+    measured: Vec<String>,
+    figures: BTreeMap<String, f64>,
+    by_hand: String,
+}
+
+/// What `--json` writes.
+#[derive(Debug, Serialize)]
+struct ClaimsFile<'a> {
+    format: u32,
+    generator: String,
+    started_at: String,
+    command_line: Vec<String>,
+    machine: String,
+    server: String,
+    server_command: String,
+    claims: &'a [Judged],
+}
+
+const FORMAT: u32 = 1;
+
+pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
+    if options.list {
+        CLAIMS.iter().for_each(|claim| println!("{:<12} {}", claim.name, claim.text));
+        return Ok(());
+    }
+    let claims = chosen(&options.only)?;
+    let machine = Machine::describe(&[], String::new());
+    let mut bench = Bench::start(options)?;
+    let begun = ResultFile::begin(bench.server.name()?);
+    println!("server   {} ({})", options.server.text, begun.server);
+    println!("machine  {}", machine.machine);
+    println!("pinned   {}", bench.processors_text());
+    if machine.is_busy() {
+        println!("NOTE     load average {:.2}: something else runs here", machine.load_average);
+    }
+    let mut judged = Vec::new();
+    for claim in claims {
+        let result = judge(claim, &mut bench)?;
+        print(&result);
+        judged.push(result);
+    }
+    println!("\n{}", summary(&judged));
+    if let Some(path) = &options.json {
+        let file = ClaimsFile {
+            format: FORMAT,
+            generator: begun.generator,
+            started_at: begun.started_at,
+            command_line: begun.command_line,
+            machine: begun.machine,
+            server: begun.server,
+            server_command: options.server.text.clone(),
+            claims: &judged,
+        };
+        write_json(path, &file)?;
+    }
+    let broken = names_of(&judged, Verdict::DoesNotHold);
+    if broken.is_empty() { Ok(()) } else { Err(Failure::Replies(format!("does not hold here: {broken}"))) }
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Claim>, Failure> {
+    if names.is_empty() {
+        return Ok(CLAIMS.iter().collect());
+    }
+    let all = || CLAIMS.iter().map(|claim| claim.name).collect::<Vec<_>>().join(", ");
+    let find = |name: &String| {
+        CLAIMS.iter().find(|claim| claim.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            Failure::Options(format!("--only: there is no claim '{name}'; there are {}", all()))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn judge(claim: &'static Claim, bench: &mut Bench) -> Result<Judged, Failure> {
+    let lacking: Vec<&str> = bench.lacking(claim.commands)?;
+    let (verdict, finding) = if lacking.is_empty() {
+        bench.clear()?;
+        let finding = (claim.measure)(bench)?;
+        (if finding.holds { Verdict::Holds } else { Verdict::DoesNotHold }, finding)
+    } else {
+        let mut finding = Finding::default();
+        finding.say(format!("nothing: the server has no {}", lacking.join(", ")));
+        (Verdict::NotAvailable, finding)
+    };
+    Ok(Judged {
+        name: claim.name,
+        claim: claim.text,
+        verdict,
+        measured: finding.measured,
+        figures: finding.figures,
+        by_hand: claim.by_hand.replace("{port}", &bench.server.port().to_string()),
+    })
+}
+
+fn print(judged: &Judged) {
+    println!("\n{}: {}", judged.name, judged.claim);
+    for (index, sentence) in judged.measured.iter().enumerate() {
+        println!("  {:<9}{sentence}", if index == 0 { "measured" } else { "" });
+    }
+    println!("  {:<9}{}", "by hand", judged.by_hand);
+    println!("  {:<9}{}", "verdict", judged.verdict.text());
+}
+
+fn names_of(judged: &[Judged], verdict: Verdict) -> String {
+    let names = judged.iter().filter(|each| each.verdict == verdict).map(|each| each.name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// `8 of 10 claims hold; not available: publish`
+fn summary(judged: &[Judged]) -> String {
+    let holding = judged.iter().filter(|each| each.verdict == Verdict::Holds).count();
+    let mut text = format!("{holding} of {} claims hold", judged.len());
+    for verdict in [Verdict::DoesNotHold, Verdict::NotAvailable] {
+        let names = names_of(judged, verdict);
+        if !names.is_empty() {
+            text.push_str(&format!("; {}: {names}", verdict.text()));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_chosen_by_name() {
+        assert_eq!(chosen(&[]).unwrap().len(), CLAIMS.len());
+        assert_eq!(chosen(&["Scan".into()]).unwrap()[0].name, "scan");
+        let error = chosen(&["speed".into()]).err().unwrap().to_string();
+        assert!(error.contains("'speed'") && error.contains("leaderboard"), "{error}");
+    }
+
+    #[test]
+    fn the_summary_names_what_fails() {
+        let judged = |name, verdict| Judged {
+            name,
+            claim: "",
+            verdict,
+            measured: Vec::new(),
+            figures: BTreeMap::new(),
+            by_hand: String::new(),
+        };
+        let all = [
+            judged("scan", Verdict::Holds),
+            judged("publish", Verdict::NotAvailable),
+            judged("expiry", Verdict::DoesNotHold),
+        ];
+        let text = summary(&all);
+        assert_eq!(text, "1 of 3 claims hold; DOES NOT HOLD: expiry; not available: publish");
+    }
+}

@@ -1,0 +1,42 @@
+//! The flags of `claims`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::options::{CpuList, CpuListParser, EngineChoice};
+use crate::servers::CommandLine;
+
+#[derive(Debug, Clone, Args)]
+pub struct ClaimsOptions {
+    /// The server: {port} in it is replaced, else --port N is added. A program without a folder is looked
+    /// for beside this one, then in PATH.
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse, default_value = "polder-server")]
+    pub server: CommandLine,
+    /// Only these claims.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Lists the claims and ends.
+    #[arg(long)]
+    pub list: bool,
+    /// Fewer and shorter measurements, and a leaderboard of a million members at most.
+    #[arg(long)]
+    pub quick: bool,
+    /// Round trip of the network that the claim 'pipeline' simulates, such as 1ms: a relay in this process
+    /// holds back every byte for half of it in each direction.
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = humantime::parse_duration)]
+    pub delay: Duration,
+    /// Writes the verdicts and figures as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Processors of the server; by default the first half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub server_cpus: Option<CpuList>,
+    /// Processors of the load; by default the second half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub load_cpus: Option<CpuList>,
+    /// How sockets are served in the generator.
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+}

@@ -1,0 +1,109 @@
+//! The flags of `compare`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command::{Test, test_names};
+use crate::error::Failure;
+use crate::keys::RANGE_MAX;
+use crate::options::{CpuList, CpuListParser, EngineChoice, parse_seconds};
+use crate::servers::CommandLine;
+
+use super::table::Cell;
+
+#[derive(Debug, Clone, Args)]
+pub struct CompareOptions {
+    /// The first server, such as 'polder-server --shards 1': {port} in it is replaced, else --port N is
+    /// added. A program without a folder is looked for beside this one, then in PATH.
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse)]
+    pub a: CommandLine,
+    /// The second server, such as "redis-server --save ''".
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse)]
+    pub b: CommandLine,
+    /// Tests: set,get,… (a wrong name lists all).
+    #[arg(short, long, value_name = "NAMES", value_delimiter = ',', default_value = "set,get")]
+    pub tests: Vec<String>,
+    /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests; it says
+    /// itself which keys and values it has.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "keys", "value_bytes"])]
+    pub profile: Option<String>,
+    /// Commands of a pipeline, one or several numbers.
+    #[arg(short = 'P', long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1,16,64",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub pipeline: Vec<u32>,
+    /// Parallel connections.
+    #[arg(short, long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub clients: u32,
+    /// Bytes of a value.
+    #[arg(short = 'd', long = "data-size", value_name = "BYTES", default_value_t = 32,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 29))]
+    pub value_bytes: u32,
+    /// Random keys from so many, all of which are set before.
+    #[arg(short = 'r', long = "keyspace", value_name = "KEYS", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
+    pub keys: u64,
+    /// Length of each measurement.
+    #[arg(long, default_value = "1", value_parser = parse_seconds)]
+    pub seconds: f64,
+    /// Rounds, each with fresh servers; the spread is what they differ by.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Threads of the generator.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// Processors of the servers, such as 0-3; by default the first half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub server_cpus: Option<CpuList>,
+    /// Processors of the load; by default the second half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub load_cpus: Option<CpuList>,
+    /// How sockets are served in the generator.
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+    /// Name of the files: NAME.md, NAME-a.json, NAME-b.json.
+    #[arg(long, default_value = "compare")]
+    pub name: String,
+    /// Where the files go.
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub output: PathBuf,
+    /// Holds an exclusive lock on this file while a server is measured, as flock(1) does.
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+}
+
+impl CompareOptions {
+    /// Processors of the servers and of the load.
+    pub fn processors(&self, default: (Vec<usize>, Vec<usize>)) -> (Vec<usize>, Vec<usize>) {
+        let or = |list: &Option<CpuList>, default| list.clone().map_or(default, |list| list.0);
+        (or(&self.server_cpus, default.0), or(&self.load_cpus, default.1))
+    }
+
+    pub fn cells(&self) -> Result<Vec<Cell>, Failure> {
+        let mut cells = Vec::new();
+        if let Some(profile) = &self.profile {
+            crate::profile::load(profile)?;
+            let cell = |&pipeline| Cell { test: profile.clone(), pipeline };
+            return Ok(self.pipeline.iter().map(cell).collect());
+        }
+        for test in &self.tests {
+            if Test::named(test, 1).is_none() {
+                let text = format!("-t: there is no test '{test}'; there are {}", test_names());
+                return Err(Failure::Options(text));
+            }
+            cells.extend(self.pipeline.iter().map(|&pipeline| Cell { test: test.clone(), pipeline }));
+        }
+        Ok(cells)
+    }
+
+    pub fn load_text(&self) -> String {
+        let load = match &self.profile {
+            Some(profile) => format!("profile {profile}"),
+            None => format!("{} random keys, {}-byte values", self.keys, self.value_bytes),
+        };
+        format!(
+            "closed loop, {} connections, {load}, {} rounds with fresh servers, {} s for each figure",
+            self.clients, self.rounds, self.seconds
+        )
+    }
+}

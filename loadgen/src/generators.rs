@@ -1,0 +1,395 @@
+//! What a request costs load generators: this one, redis-benchmark and memtier_benchmark.
+//!
+//! A generator that costs more than the server measures itself. So two figures count: how many requests it
+//! drives in a second of processor time against those that the server answers in one, and how many other
+//! generators drive. Each has one thread on the same processor, and the same load: connections, pipeline,
+//! random keys, value; the server is the same process for all of them within a round.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::compare::ratio::median;
+use crate::error::Failure;
+use crate::external::External;
+use crate::machine::{Machine, own_words};
+use crate::options::{CpuList, CpuListParser, EngineChoice, parse_seconds};
+use crate::report::write_json;
+use crate::runner;
+use crate::servers::{CommandLine, MachineLock, Server, default_cpus, free_port};
+use crate::show::table::Table;
+use crate::single::Target;
+use crate::units;
+
+const CLIENTS: u64 = 50;
+const KEYS: u64 = 100_000;
+const VALUE_BYTES: u64 = 32;
+/// This generator drives at least so many times the requests of any other.
+const TIMES_OTHERS: f64 = 1.5;
+
+#[derive(Debug, Clone, Args)]
+pub struct GeneratorsOptions {
+    /// Servers to load, one after the other.
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse,
+          default_values = ["polder-server --shards 1", "redis-server --save ''"])]
+    pub server: Vec<CommandLine>,
+    /// Tests.
+    #[arg(short, long, value_name = "NAMES", value_delimiter = ',', default_value = "set,get",
+          value_parser = ["set", "get"])]
+    pub tests: Vec<String>,
+    /// Commands of a pipeline, one or several numbers.
+    #[arg(short = 'P', long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1,16,64",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub pipeline: Vec<u32>,
+    /// About so long does each measurement take.
+    #[arg(long, default_value = "1", value_parser = parse_seconds)]
+    pub seconds: f64,
+    /// Rounds, each with fresh servers.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Processors of the servers; by default the first half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub server_cpus: Option<CpuList>,
+    /// Processors of the load; by default the second half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub load_cpus: Option<CpuList>,
+    /// How sockets are served in this generator.
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+    /// Writes DIRECTORY/DATE-NAME.md and .json, too.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub output: Option<PathBuf>,
+    /// Name of these files.
+    #[arg(long, default_value = "generator")]
+    pub name: String,
+    /// Holds an exclusive lock on this file while a server is measured, as flock(1) does.
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Tool {
+    PolderLoadgen,
+    RedisBenchmark,
+    MemtierBenchmark,
+}
+
+impl Tool {
+    const ALL: [Tool; 3] = [Tool::PolderLoadgen, Tool::RedisBenchmark, Tool::MemtierBenchmark];
+
+    fn name(self) -> &'static str {
+        match self {
+            Tool::PolderLoadgen => "polder-loadgen",
+            Tool::RedisBenchmark => "redis-benchmark",
+            Tool::MemtierBenchmark => "memtier_benchmark",
+        }
+    }
+
+    fn is_installed(self) -> bool {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        self == Tool::PolderLoadgen
+            || std::env::split_paths(&folders).any(|folder| folder.join(self.name()).is_file())
+    }
+
+    /// The words of a load of so many requests.
+    fn words(self, port: u16, test: &str, pipeline: u32, requests: u64) -> Vec<String> {
+        let text = match self {
+            Tool::PolderLoadgen => String::new(),
+            Tool::RedisBenchmark => format!(
+                "-p {port} -t {test} -c {CLIENTS} -P {pipeline} -r {KEYS} -d {VALUE_BYTES} -n {requests} --csv"
+            ),
+            Tool::MemtierBenchmark => format!(
+                "-s 127.0.0.1 -p {port} -t 1 -c {CLIENTS} --pipeline={pipeline} --ratio={} --key-prefix=key: \
+                 --key-minimum=1 --key-maximum={KEYS} -d {VALUE_BYTES} -n {} --hide-histogram",
+                if test == "set" { "1:0" } else { "0:1" },
+                requests.div_ceil(CLIENTS)
+            ),
+        };
+        text.split_whitespace().map(String::from).collect()
+    }
+}
+
+/// One generator, measured once.
+#[derive(Debug, Clone, Serialize)]
+struct Sample {
+    server: String,
+    tool: Tool,
+    test: String,
+    pipeline: u32,
+    requests: u64,
+    generator_ns: f64,
+    server_ns: f64,
+}
+
+/// What is written as JSON.
+#[derive(Debug, Serialize)]
+struct Measured {
+    machine: Machine,
+    samples: Vec<Sample>,
+    notes: Vec<String>,
+}
+
+pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
+    let engine = runner::choose_engine(options.engine)?;
+    let default = default_cpus();
+    let server_cpus = options.server_cpus.clone().map_or(default.0, |list| list.0);
+    let load_cpus = options.load_cpus.clone().map_or(default.1, |list| list.0);
+    let programs: Vec<&Path> = options.server.iter().map(|line| line.program.as_path()).collect();
+    let machine = Machine::describe(&programs, format!("polder-loadgen {}", own_words(1)));
+    let mut measured = Measured { machine, samples: Vec::new(), notes: Vec::new() };
+    let (tools, missing): (Vec<Tool>, Vec<Tool>) =
+        Tool::ALL.into_iter().partition(|tool| tool.is_installed());
+    for tool in missing {
+        measured.notes.push(format!("{} is not installed here: it was not measured", tool.name()));
+    }
+    if server_cpus == load_cpus {
+        measured.notes.push("the server and the load share a processor".into());
+    }
+    for round in 0..options.rounds {
+        for line in &options.server {
+            eprintln!("round {} of {}: {}", round + 1, options.rounds, line.text);
+            let _lock = MachineLock::take(options.lock.as_deref())?;
+            let server = Server::start(&line.launch(free_port()?, &server_cpus))?;
+            let target = Target { server: &server, engine, cpus: &load_cpus };
+            for test in &options.tests {
+                for &pipeline in &options.pipeline {
+                    let samples = with_each(&target, options, &tools, &line.text, test, pipeline)?;
+                    measured.samples.extend(samples);
+                }
+            }
+        }
+    }
+    print!("{}", measured.text());
+    options.output.as_ref().map_or(Ok(()), |folder| measured.write(folder, &options.name))
+}
+
+/// The same load by each generator; ours comes first and tells how many requests take the time.
+fn with_each(
+    target: &Target,
+    options: &GeneratorsOptions,
+    tools: &[Tool],
+    server: &str,
+    test: &str,
+    pipeline: u32,
+) -> Result<Vec<Sample>, Failure> {
+    let (seconds, depth) = (options.seconds.to_string(), pipeline.to_string());
+    let (clients, keys, bytes) = (CLIENTS.to_string(), KEYS.to_string(), VALUE_BYTES.to_string());
+    let words = [
+        "-t",
+        test,
+        "-P",
+        &depth,
+        "-c",
+        &clients,
+        "-r",
+        &keys,
+        "-d",
+        &bytes,
+        "--seconds",
+        &seconds,
+        "--preload",
+    ];
+    let own = target.load_one(&words)?;
+    let sample = |tool, requests, generator_ns, server_ns| Sample {
+        server: server.to_string(),
+        tool,
+        test: test.to_string(),
+        pipeline,
+        requests,
+        generator_ns,
+        server_ns,
+    };
+    let server_ns = own.server.as_ref().map_or(0.0, |server| server.ns_per_request());
+    let mut samples =
+        vec![sample(Tool::PolderLoadgen, own.requests, own.generator.ns_per_request, server_ns)];
+    let requests = (own.requests_per_second * options.seconds) as u64 / CLIENTS * CLIENTS;
+    for &tool in tools.iter().filter(|tool| **tool != Tool::PolderLoadgen) {
+        let words = tool.words(target.server.port(), test, pipeline, requests.max(CLIENTS));
+        let external = External::run(tool.name(), &words, target.cpus, target.server.process())?;
+        let requests = requests.max(CLIENTS);
+        let generator_ns = external.generator_cost(requests).ns_per_request;
+        samples.push(sample(tool, requests, generator_ns, external.server_cost(requests).ns_per_request()));
+    }
+    Ok(samples)
+}
+
+const COLUMNS: [&str; 7] = [
+    "test",
+    "pipeline",
+    "generator",
+    "generator CPU-ns",
+    "server CPU-ns",
+    "driven per answered",
+    "polder-loadgen drives",
+];
+
+impl Measured {
+    fn servers(&self) -> Vec<&str> {
+        let mut servers: Vec<&str> = Vec::new();
+        for sample in &self.samples {
+            if !servers.contains(&sample.server.as_str()) {
+                servers.push(&sample.server);
+            }
+        }
+        servers
+    }
+
+    /// Medians over the rounds: the generator's and the server's time of a request.
+    fn medians(&self, like: &Sample, tool: Tool) -> (f64, f64) {
+        let same = self.samples.iter().filter(|sample| {
+            (&sample.server, &sample.test, sample.pipeline, sample.tool)
+                == (&like.server, &like.test, like.pipeline, tool)
+        });
+        let (generator, server) = same.map(|sample| (sample.generator_ns, sample.server_ns)).unzip();
+        (median(generator), median(server))
+    }
+
+    /// Rows of one server, and the least advantage over another generator.
+    fn rows(&self, server: &str) -> (Vec<Vec<String>>, Option<f64>) {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let (mut seen, mut least) = (Vec::new(), None::<f64>);
+        for sample in self.samples.iter().filter(|sample| sample.server == server) {
+            let identity = (&sample.test, sample.pipeline, sample.tool);
+            if seen.contains(&identity) {
+                continue;
+            }
+            seen.push(identity);
+            let (generator_ns, server_ns) = self.medians(sample, sample.tool);
+            let (own_ns, own_server_ns) = self.medians(sample, Tool::PolderLoadgen);
+            let times = generator_ns / own_ns.max(1e-9);
+            let advantage = if sample.tool == Tool::PolderLoadgen {
+                "".to_string()
+            } else {
+                least = Some(least.map_or(times, |least| least.min(times)));
+                format!("{times:.2}x as many")
+            };
+            rows.push(vec![
+                sample.test.to_uppercase(),
+                sample.pipeline.to_string(),
+                sample.tool.name().into(),
+                format!("{generator_ns:.0}"),
+                format!("{server_ns:.0}"),
+                // The server's own cost is the one under the load that drives it best.
+                format!("{:.2}", own_server_ns / generator_ns.max(1e-9)),
+                advantage,
+            ]);
+        }
+        (rows, least)
+    }
+
+    fn verdict(server: &str, least: Option<f64>) -> String {
+        match least {
+            None => format!("{server}: no other generator was measured"),
+            Some(least) => format!(
+                "{server}: polder-loadgen drives at least {least:.2}x the requests of any other generator in a second of \
+                 processor time: the target of {TIMES_OTHERS}x is {}",
+                if least >= TIMES_OTHERS { "reached" } else { "missed" }
+            ),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for server in self.servers() {
+            let (rows, least) = self.rows(server);
+            let mut table = Table::new(COLUMNS);
+            rows.into_iter().for_each(|row| table.row(row));
+            text.push_str(&format!("{server}\n\n{}\n{}\n\n", table.text(), Measured::verdict(server, least)));
+        }
+        self.notes.iter().for_each(|note| text.push_str(&format!("NOTE: {note}\n")));
+        text
+    }
+
+    fn markdown(&self) -> String {
+        let machine = &self.machine;
+        let mut page = format!(
+            "# What a request costs load generators\n\n- Date: {}\n- Machine: {}\n- {}\n- Load: closed loop, {CLIENTS} \
+             connections, {} random keys, {VALUE_BYTES}-byte values; each generator with one thread on the same processor, \
+             the server on another; medians over the rounds\n- Repeat it: `{}`\n",
+            machine.date,
+            machine.machine,
+            machine.servers.join("\n- "),
+            units::count(KEYS),
+            machine.command
+        );
+        page.push_str(
+            "- *driven per answered*: requests that the generator drives in a second of processor time, for each that the \
+             server answers in one (under polder-loadgen's load); below 1 the generator is the bottleneck\n",
+        );
+        if machine.is_busy() {
+            let average = machine.load_average;
+            page.push_str(&format!(
+                "- **The machine was not idle** (load average {average:.2} before the run)\n"
+            ));
+        }
+        self.notes.iter().for_each(|note| page.push_str(&format!("- {note}\n")));
+        for server in self.servers() {
+            let (rows, least) = self.rows(server);
+            page.push_str(&format!("\n## `{server}`\n\n| {} |\n", COLUMNS.join(" | ")));
+            page.push_str("| --- | ---: | --- | ---: | ---: | ---: | ---: |\n");
+            rows.iter().for_each(|row| page.push_str(&format!("| {} |\n", row.join(" | "))));
+            page.push_str(&format!("\n{}.\n", Measured::verdict(server, least)));
+        }
+        page
+    }
+
+    fn write(&self, folder: &Path, name: &str) -> Result<(), Failure> {
+        let failed =
+            |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
+        std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        let path = folder.join(format!("{}-{name}.md", self.machine.date));
+        std::fs::write(&path, self.markdown()).map_err(|error| failed(&path, error))?;
+        write_json(&path.with_extension("json"), self)?;
+        eprintln!("written to {} and .json", path.display());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(tool: Tool, generator_ns: f64, server_ns: f64) -> Sample {
+        Sample {
+            server: "server".into(),
+            tool,
+            test: "set".into(),
+            pipeline: 16,
+            requests: 1,
+            generator_ns,
+            server_ns,
+        }
+    }
+
+    #[test]
+    fn generators_are_told_by_their_medians() {
+        let samples = vec![
+            sample(Tool::PolderLoadgen, 100.0, 300.0),
+            sample(Tool::RedisBenchmark, 250.0, 310.0),
+            sample(Tool::PolderLoadgen, 110.0, 300.0),
+            sample(Tool::RedisBenchmark, 240.0, 310.0),
+            sample(Tool::PolderLoadgen, 900.0, 300.0),
+            sample(Tool::RedisBenchmark, 242.0, 310.0),
+        ];
+        let machine = Machine::describe(&[], "command".into());
+        let measured = Measured { machine, samples, notes: vec!["remark".into()] };
+        let (rows, least) = measured.rows("server");
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0], ["SET", "16", "polder-loadgen", "110", "300", "2.73", ""]);
+        assert_eq!(rows[1][3..], ["242", "310", "1.24", "2.20x as many"]);
+        assert_eq!(least, Some(2.2));
+        let page = measured.markdown();
+        assert!(page.contains("the target of 1.5x is reached") && page.contains("- remark"), "{page}");
+        assert!(Measured::verdict("server", Some(1.4)).contains("missed"));
+    }
+
+    #[test]
+    fn words_of_the_others() {
+        let words = Tool::MemtierBenchmark.words(7000, "get", 16, 101).join(" ");
+        assert!(words.contains("--pipeline=16 --ratio=0:1") && words.contains("-n 3 "), "{words}");
+        let words = Tool::RedisBenchmark.words(7000, "set", 1, 100).join(" ");
+        assert!(words.starts_with("-p 7000 -t set -c 50 -P 1 "), "{words}");
+    }
+}
