@@ -9,6 +9,9 @@ use crate::units;
 /// More runs than this make no page that anyone reads.
 const RUNS_MAX: usize = 2000;
 
+/// What a sweep may step through.
+const STEPS: [&str; 4] = ["pipeline", "clients", "value", "rate"];
+
 /// One file.
 pub struct Source {
     pub number: usize,
@@ -139,7 +142,7 @@ pub fn sources(files: Vec<(String, ResultFile)>) -> Result<Vec<Source>, String> 
             let commands = run.commands.iter().map(|command| Felt::of(&command.latencies));
             let commands = commands.collect::<Result<_, _>>().map_err(failed)?;
             let words = differing.iter().map(|(_, words)| words.as_str());
-            let label = [run.name.as_str()].into_iter().chain(words).collect::<Vec<_>>().join(", ");
+            let label = [name_of(run)].into_iter().chain(words).collect::<Vec<_>>().join(", ");
             runs.push(RunData { label, differing, total, commands });
         }
         sources.push(Source { number, label, file, runs });
@@ -161,12 +164,25 @@ fn differing(files: &[(String, ResultFile)]) -> Vec<Vec<Vec<(Parameter, String)>
     let all = || files.iter().flat_map(|(_, file)| &file.runs);
     let of_run = |run: &Run| {
         let differs = |parameter: &Parameter| {
-            all().any(|other| other.name == run.name && parameter.of(other) != parameter.of(run))
+            all().any(|other| name_of(other) == name_of(run) && parameter.of(other) != parameter.of(run))
         };
         let parameters = Parameter::ALL.into_iter().filter(differs);
         parameters.map(|parameter| (parameter, parameter.words(parameter.of(run)))).collect()
     };
     files.iter().map(|(_, file)| file.runs.iter().map(of_run).collect()).collect()
+}
+
+/// A run's name; that of a step of a sweep without what it steps through (`GET pipeline=16`), which is told
+/// apart by the load itself.
+pub fn name_of(run: &Run) -> &str {
+    match run.name.rsplit_once(' ') {
+        Some((name, step))
+            if STEPS.iter().any(|key| step.strip_prefix(key).is_some_and(|rest| rest.starts_with('='))) =>
+        {
+            name
+        }
+        _ => &run.name,
+    }
 }
 
 /// Every run with its file.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::axis::{Axis, Scale, Unit};
 use super::bars::{Bar, Bars, Group};
-use super::data::{Felt, Parameter, RunData, Source, all_runs};
+use super::data::{Felt, Parameter, RunData, Source, all_runs, name_of};
 use super::plot::{Plot, Series};
 use crate::result::{Interval, Run};
 
@@ -86,7 +86,8 @@ fn side_by_side(sources: &[Source]) -> Vec<Markup> {
 
 /// Whether a run is one of so many of its name in its file that a curve shows them better than bars.
 fn is_step(sources: &[Source], run: &Run) -> bool {
-    let same = |source: &Source| source.file.runs.iter().filter(|other| other.name == run.name).count();
+    let same =
+        |source: &Source| source.file.runs.iter().filter(|other| name_of(other) == name_of(run)).count();
     sources.iter().any(|source| same(source) > BARS_OF_A_NAME_MAX)
 }
 
@@ -159,7 +160,7 @@ fn sweep(
 /// A run's label without one of its parameters.
 fn without(run: &Run, data: &RunData, parameter: Parameter) -> String {
     let others = data.differing.iter().filter(|(other, _)| *other != parameter);
-    let words = [run.name.as_str()].into_iter().chain(others.map(|(_, words)| words.as_str()));
+    let words = [name_of(run)].into_iter().chain(others.map(|(_, words)| words.as_str()));
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -190,8 +191,9 @@ fn in_groups(sources: &[Source]) -> Vec<RunGroup<'_>> {
         groups
     };
     // What several files have in common is compared, so each label has a plot; one file's runs may share one.
-    let shared =
-        [by(|_, _| String::new()), by(|run, _| run.name.clone())].into_iter().filter(|_| sources.len() == 1);
+    let shared = [by(|_, _| String::new()), by(|run, _| name_of(run).to_string())]
+        .into_iter()
+        .filter(|_| sources.len() == 1);
     let all = shared.chain([by(|_, data| data.label.clone())]);
     let fits = |groups: &Vec<RunGroup>| groups.iter().all(|(_, runs)| runs.len() <= SERIES_MAX);
     let found = all.into_iter().find(fits);

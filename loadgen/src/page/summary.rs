@@ -66,7 +66,7 @@ fn runs_table(sources: &[Source]) -> Markup {
                         @for name in ["Requests/s", "p50", "p90", "p99", "p99.9", "max", "Errors", "Misses"] {
                             th scope="col" { (name) }
                         }
-                        @if any_cost { th scope="col" { "CPU-ns per request" } }
+                        @if any_cost { th scope="col" title="of the server, for a request" { "CPU ns" } }
                     }
                 }
                 tbody {

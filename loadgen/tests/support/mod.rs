@@ -137,7 +137,8 @@ pub fn everything(server: &str, slowness: u64) -> ResultFile {
     let mut runs = Vec::new();
     for power in 0..=10 {
         let shape = Shape { pipeline: 1 << power, median_ns: median_ns << (power / 2), seconds: 3, ..GET };
-        runs.push(run(&shape, 7 + power));
+        // As a sweep names its steps.
+        runs.push(Run { name: format!("GET pipeline={}", 1 << power), ..run(&shape, 7 + power) });
     }
     runs.push(run(&Shape { name: "SET", commands: &["SET"], median_ns, ..GET }, 3));
     let commands = &["GET session:{id}", "SET session:{id} with expiry", "DEL"];
