@@ -14,9 +14,13 @@ use crate::servers::{Server, default_cpus, free_port};
 use crate::single::Target;
 
 use super::options::ClaimsOptions;
+use super::stillness::{self, Stillness};
 
 /// Between two questions of the probe.
 const PROBE_INTERVAL: Duration = Duration::from_micros(500);
+
+/// How long the processors are watched when nothing runs.
+const STILLNESS_WATCHED: Duration = Duration::from_secs(3);
 
 /// A load that others on the same processors disturb is repeated, so often in all.
 const ATTEMPTS: usize = 3;
@@ -39,6 +43,14 @@ impl Bench {
         let engine = runner::choose_engine(options.engine)?;
         let server = Server::start(&options.server.launch(free_port()?, &server_cpus))?;
         Ok(Bench { server, quick: options.quick, delay: options.delay, engine, server_cpus, load_cpus })
+    }
+
+    /// What the processors of server and load do when nothing else wants them.
+    pub fn stillness(&self) -> Stillness {
+        let mut cpus = [&self.server_cpus[..], &self.load_cpus].concat();
+        cpus.sort_unstable();
+        cpus.dedup();
+        stillness::measure(&cpus, STILLNESS_WATCHED)
     }
 
     pub fn processors_text(&self) -> String {

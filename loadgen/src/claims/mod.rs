@@ -15,6 +15,7 @@ mod messages;
 mod options;
 mod pipelines;
 mod relay;
+mod stillness;
 mod throughput;
 
 use std::collections::BTreeMap;

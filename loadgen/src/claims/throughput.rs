@@ -89,6 +89,17 @@ fn latency(bench: &mut Bench) -> Result<Finding, Failure> {
              late; this says little of the server"
         ));
     }
+    if !finding.holds {
+        let still = bench.stillness();
+        finding.figure("machine_still_share", still.share);
+        finding.figure("machine_still_us_max", still.longest.as_secs_f64() * 1e6);
+        finding.say(format!(
+            "right after it, with no server and no load, threads that only looked at the clock on the same processors \
+             stood still for {:.2} % of the time, at most {:.1} ms at once: that much is the machine's own",
+            still.share * 100.0,
+            still.longest.as_secs_f64() * 1e3
+        ));
+    }
     Ok(finding)
 }
 
