@@ -14,10 +14,10 @@ use crate::compare::ratio::median;
 use crate::error::Failure;
 use crate::external::External;
 use crate::machine::{Machine, own_words};
-use crate::options::{CpuList, CpuListParser, EngineChoice, parse_seconds};
+use crate::options::{EngineChoice, parse_seconds};
 use crate::report::write_json;
 use crate::runner;
-use crate::servers::{CommandLine, MachineLock, Server, default_cpus, free_port};
+use crate::servers::{CommandLine, MachineLock, ProcessorOptions, Server, free_port};
 use crate::show::table::Table;
 use crate::single::Target;
 use crate::units;
@@ -48,12 +48,8 @@ pub struct GeneratorsOptions {
     /// Rounds, each with fresh servers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
-    /// Processors of the servers; by default the first half.
-    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
-    pub server_cpus: Option<CpuList>,
-    /// Processors of the load; by default the second half.
-    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
-    pub load_cpus: Option<CpuList>,
+    #[command(flatten)]
+    pub processors: ProcessorOptions,
     /// How sockets are served in this generator.
     #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
     pub engine: EngineChoice,
@@ -133,9 +129,7 @@ struct Measured {
 
 pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
     let engine = runner::choose_engine(options.engine)?;
-    let default = default_cpus();
-    let server_cpus = options.server_cpus.clone().map_or(default.0, |list| list.0);
-    let load_cpus = options.load_cpus.clone().map_or(default.1, |list| list.0);
+    let (server_cpus, load_cpus) = options.processors.choose();
     let programs: Vec<&Path> = options.server.iter().map(|line| line.program.as_path()).collect();
     let machine = Machine::describe(&programs, format!("polder-loadgen {}", own_words(1)));
     let mut measured = Measured { machine, samples: Vec::new(), notes: Vec::new() };

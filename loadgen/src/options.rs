@@ -63,8 +63,9 @@ pub enum EngineChoice {
     Epoll,
 }
 
+/// Where the server is, and what a connection says of itself.
 #[derive(Debug, Clone, Args)]
-pub struct LoadOptions {
+pub struct ServerOptions {
     /// Host of the server.
     #[arg(short = 'h', long, value_name = "HOST", default_value = "127.0.0.1")]
     pub host: String,
@@ -83,6 +84,26 @@ pub struct LoadOptions {
     /// Database to select.
     #[arg(long = "dbnum", value_name = "NUMBER", default_value_t = 0)]
     pub database: u32,
+}
+
+impl ServerOptions {
+    pub fn address(&self) -> Address {
+        match &self.socket {
+            Some(path) => Address::Unix(path.clone()),
+            None => Address::Tcp { host: self.host.clone(), port: self.port },
+        }
+    }
+
+    pub fn handshake(&self) -> Handshake {
+        let (user, password) = (self.user.clone(), self.password.clone());
+        Handshake { user, password, database: self.database, resp3: false }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LoadOptions {
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// Parallel connections.
     #[arg(short, long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub clients: u32,
@@ -189,19 +210,11 @@ impl Default for LoadOptions {
 
 impl LoadOptions {
     pub fn address(&self) -> Address {
-        match &self.socket {
-            Some(path) => Address::Unix(path.clone()),
-            None => Address::Tcp { host: self.host.clone(), port: self.port },
-        }
+        self.server.address()
     }
 
     pub fn handshake(&self) -> Handshake {
-        Handshake {
-            user: self.user.clone(),
-            password: self.password.clone(),
-            database: self.database,
-            resp3: self.resp3,
-        }
+        Handshake { resp3: self.resp3, ..self.server.handshake() }
     }
 
     pub fn warmup_seconds(&self) -> f64 {

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use tempfile::TempDir;
 
 use crate::client::{Address, Client, Handshake};
 use crate::error::Failure;
+use crate::options::{CpuList, CpuListParser};
 use crate::origin::server_name;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -220,8 +222,28 @@ impl Drop for Server {
     }
 }
 
+/// Where servers and load run.
+#[derive(Debug, Clone, Args)]
+pub struct ProcessorOptions {
+    /// Processors of the servers, such as 0-3; by default the first half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    server_cpus: Option<CpuList>,
+    /// Processors of the load; by default the second half.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    load_cpus: Option<CpuList>,
+}
+
+impl ProcessorOptions {
+    /// Those of the servers and those of the load.
+    pub fn choose(&self) -> (Vec<usize>, Vec<usize>) {
+        let default = default_cpus();
+        let or = |list: &Option<CpuList>, default| list.clone().map_or(default, |list| list.0);
+        (or(&self.server_cpus, default.0), or(&self.load_cpus, default.1))
+    }
+}
+
 /// Processors for the servers and for the load: halves of what this process may use, or the same one.
-pub fn default_cpus() -> (Vec<usize>, Vec<usize>) {
+fn default_cpus() -> (Vec<usize>, Vec<usize>) {
     let mut all: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
     all.sort_unstable();

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::client::Address;
 use crate::error::Failure;
 use crate::machine::{Machine, own_words};
-use crate::options::{BenchOptions, CpuList, LoadOptions};
+use crate::options::{BenchOptions, CpuList, LoadOptions, ServerOptions};
 use crate::report;
 use crate::runner;
 use crate::servers::{Launch, MachineLock, Server};
@@ -132,8 +132,9 @@ impl Run<'_> {
     }
 
     fn load_options(&self, setup: Setup, server: &Server, cell: &Cell) -> LoadOptions {
+        let default = LoadOptions::default();
         LoadOptions {
-            port: self.options.port,
+            server: ServerOptions { port: self.options.port, ..default.server },
             clients: cell.clients,
             requests: 1,
             seconds: Some(self.seconds),
@@ -147,7 +148,7 @@ impl Run<'_> {
             engine: self.engine,
             server_pid: Some(server.process()),
             cluster: setup == Setup::Cluster,
-            ..LoadOptions::default()
+            ..default
         }
     }
 

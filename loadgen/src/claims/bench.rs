@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::options::EngineChoice;
 use crate::result::{LatencyUs, Run, WAITED_MAX};
 use crate::runner;
-use crate::servers::{Server, default_cpus, free_port};
+use crate::servers::{Server, free_port};
 use crate::single::Target;
 
 use super::options::ClaimsOptions;
@@ -37,9 +37,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn start(options: &ClaimsOptions) -> Result<Bench, Failure> {
-        let default = default_cpus();
-        let server_cpus = options.server_cpus.clone().map_or(default.0, |list| list.0);
-        let load_cpus = options.load_cpus.clone().map_or(default.1, |list| list.0);
+        let (server_cpus, load_cpus) = options.processors.choose();
         let engine = runner::choose_engine(options.engine)?;
         let server = Server::start(&options.server.launch(free_port()?, &server_cpus))?;
         Ok(Bench { server, quick: options.quick, delay: options.delay, engine, server_cpus, load_cpus })

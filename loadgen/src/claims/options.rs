@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::options::{CpuList, CpuListParser, EngineChoice};
-use crate::servers::CommandLine;
+use crate::options::EngineChoice;
+use crate::servers::{CommandLine, ProcessorOptions};
 
 #[derive(Debug, Clone, Args)]
 pub struct ClaimsOptions {
@@ -30,12 +30,8 @@ pub struct ClaimsOptions {
     /// Writes the verdicts and figures as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Processors of the server; by default the first half.
-    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
-    pub server_cpus: Option<CpuList>,
-    /// Processors of the load; by default the second half.
-    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
-    pub load_cpus: Option<CpuList>,
+    #[command(flatten)]
+    pub processors: ProcessorOptions,
     /// How sockets are served in the generator.
     #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
     pub engine: EngineChoice,

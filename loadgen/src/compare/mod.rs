@@ -22,7 +22,7 @@ use crate::machine::{Machine, own_words};
 use crate::report::write_json;
 use crate::result::{ResultFile, Run};
 use crate::runner;
-use crate::servers::{MachineLock, Server, default_cpus, free_port};
+use crate::servers::{MachineLock, Server, free_port};
 use crate::single::Target;
 
 pub use options::CompareOptions;
@@ -33,7 +33,7 @@ const WARMUP_SHARE: f64 = 0.25;
 
 pub fn run(options: &CompareOptions) -> Result<(), Failure> {
     let engine = runner::choose_engine(options.engine)?;
-    let (server_cpus, load_cpus) = options.processors(default_cpus());
+    let (server_cpus, load_cpus) = options.processors.choose();
     let lines = [&options.a, &options.b];
     let machine = Machine::describe(&[&options.a.program, &options.b.program], command());
     if machine.is_busy() {

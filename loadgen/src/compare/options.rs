@@ -7,8 +7,8 @@ use clap::Args;
 use crate::command::{Test, test_names};
 use crate::error::Failure;
 use crate::keys::RANGE_MAX;
-use crate::options::{CpuList, CpuListParser, EngineChoice, parse_seconds};
-use crate::servers::CommandLine;
+use crate::options::{EngineChoice, parse_seconds};
+use crate::servers::{CommandLine, ProcessorOptions};
 
 use super::table::Cell;
 
@@ -52,12 +52,8 @@ pub struct CompareOptions {
     /// Threads of the generator.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
-    /// Processors of the servers, such as 0-3; by default the first half.
-    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
-    pub server_cpus: Option<CpuList>,
-    /// Processors of the load; by default the second half.
-    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
-    pub load_cpus: Option<CpuList>,
+    #[command(flatten)]
+    pub processors: ProcessorOptions,
     /// How sockets are served in the generator.
     #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
     pub engine: EngineChoice,
@@ -73,12 +69,6 @@ pub struct CompareOptions {
 }
 
 impl CompareOptions {
-    /// Processors of the servers and of the load.
-    pub fn processors(&self, default: (Vec<usize>, Vec<usize>)) -> (Vec<usize>, Vec<usize>) {
-        let or = |list: &Option<CpuList>, default| list.clone().map_or(default, |list| list.0);
-        (or(&self.server_cpus, default.0), or(&self.load_cpus, default.1))
-    }
-
     pub fn cells(&self) -> Result<Vec<Cell>, Failure> {
         let mut cells = Vec::new();
         if let Some(profile) = &self.profile {

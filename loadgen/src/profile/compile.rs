@@ -426,6 +426,15 @@ fn pick(parts: &[(u64, u64, f64)], random: &mut Random) -> u64 {
     if part.0 == part.1 { part.0 } else { part.0 + random.below(part.1 - part.0 + 1) }
 }
 
+/// What the pieces of a request may show.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    request: &'a Request,
+    keys: &'a [u64],
+    sequence: u64,
+    connection: u64,
+}
+
 impl Compiled {
     /// Appends an operation, drawn by its weight: its kind and its first key.
     pub fn append(
@@ -473,42 +482,25 @@ impl Compiled {
                 _ => draw(&space.distribution, space.count, step, random),
             };
         }
+        let shown = Shown { request, keys: &keys, sequence: state.sequence, connection };
         for segment in &request.segments {
             match segment {
                 Segment::Fixed(bytes) => buffer.extend_from_slice(bytes),
                 Segment::Word(pieces) => {
-                    let mut word = std::mem::take(&mut state.word);
+                    let word = &mut state.word;
                     word.clear();
                     for piece in pieces {
-                        self.append_piece(
-                            piece,
-                            request,
-                            &keys,
-                            &mut word,
-                            random,
-                            state.sequence,
-                            connection,
-                        );
+                        self.append_piece(piece, &shown, word, random);
                     }
-                    append_word(buffer, &word);
-                    state.word = word;
+                    append_word(buffer, word);
                 }
             }
         }
         keys[0]
     }
 
-    #[allow(clippy::too_many_arguments)] // All of them are what a piece may show.
-    fn append_piece(
-        &self,
-        piece: &Piece,
-        request: &Request,
-        keys: &[u64],
-        word: &mut Vec<u8>,
-        random: &mut Random,
-        sequence: u64,
-        connection: u64,
-    ) {
+    fn append_piece(&self, piece: &Piece, shown: &Shown<'_>, word: &mut Vec<u8>, random: &mut Random) {
+        let Shown { request, keys, sequence, connection } = *shown;
         // Writing to a vector does not fail.
         let _ = match piece {
             Piece::Text(text) => {

@@ -61,7 +61,7 @@ pub fn record(options: &VerifyOptions) -> Result<Recorded, Failure> {
         )));
     }
     connect(options).map_err(|error| {
-        Failure::ServerGone(format!("Could not connect to {}: {error}", options.address()))
+        Failure::ServerGone(format!("Could not connect to {}: {error}", options.server.address()))
     })?;
     let epoch = Instant::now();
     let load = Load {
@@ -99,7 +99,7 @@ fn prefix() -> String {
 }
 
 fn connect(options: &VerifyOptions) -> io::Result<client::Client> {
-    let client = client::Client::connect(&options.address(), &options.handshake())?;
+    let client = client::Client::connect(&options.server.address(), &options.server.handshake())?;
     client.set_reply_timeout(Duration::from_secs_f64(options.timeout))?;
     Ok(client)
 }
@@ -242,7 +242,7 @@ impl<'a> Worker<'a> {
                 }
                 Err(error) if started.elapsed().as_secs_f64() > self.load.options.timeout => {
                     let mut gone = self.load.gone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    let address = self.load.options.address();
+                    let address = self.load.options.server.address();
                     gone.get_or_insert_with(|| format!("Could not connect to {address} again: {error}"));
                     self.load.over.store(true, Ordering::Relaxed);
                     return false;

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::client::{Address, Handshake};
-use crate::options::parse_seconds;
+use crate::options::{ServerOptions, parse_seconds};
 
 /// Operations that a history holds: about 64 bytes each, and as much again while they are judged.
 const OPERATIONS_MAX: u64 = 5_000_000;
@@ -57,24 +56,8 @@ impl Check {
 /// All keys begin with "verify:" and a number of the run, and are deleted at the end.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyOptions {
-    /// Host of the server.
-    #[arg(short = 'h', long, value_name = "HOST", default_value = "127.0.0.1")]
-    pub host: String,
-    /// Port of the server.
-    #[arg(short, long, default_value_t = 6379)]
-    pub port: u16,
-    /// Unix socket of the server, instead of host and port.
-    #[arg(short, long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
-    /// Password to authenticate with.
-    #[arg(short = 'a', long = "pass", value_name = "PASSWORD")]
-    pub password: Option<String>,
-    /// User to authenticate as; needs a password.
-    #[arg(long, value_name = "NAME", requires = "password")]
-    pub user: Option<String>,
-    /// Database to select.
-    #[arg(long = "dbnum", value_name = "NUMBER", default_value_t = 0)]
-    pub database: u32,
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// Clients, each with a connection and a thread of its own.
     #[arg(short, long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=CLIENTS_MAX))]
     pub clients: u16,
@@ -122,29 +105,18 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    pub fn address(&self) -> Address {
-        match &self.socket {
-            Some(path) => Address::Unix(path.clone()),
-            None => Address::Tcp { host: self.host.clone(), port: self.port },
-        }
-    }
-
-    pub fn handshake(&self) -> Handshake {
-        let (user, password) = (self.user.clone(), self.password.clone());
-        Handshake { user, password, database: self.database, resp3: false }
-    }
-
     /// The command line that loads in the same way; a password is left out.
     pub fn command_line(&self) -> String {
         let mut words = vec!["polder-loadgen verify".to_string()];
-        match &self.socket {
+        let server = &self.server;
+        match &server.socket {
             Some(path) => words.push(format!("-s {}", path.display())),
-            None => words.push(format!("-h {} -p {}", self.host, self.port)),
+            None => words.push(format!("-h {} -p {}", server.host, server.port)),
         }
-        words.extend(self.user.iter().map(|user| format!("--user {user}")));
-        words.extend(self.password.iter().map(|_| "-a PASSWORD".to_string()));
-        if self.database != 0 {
-            words.push(format!("--dbnum {}", self.database));
+        words.extend(server.user.iter().map(|user| format!("--user {user}")));
+        words.extend(server.password.iter().map(|_| "-a PASSWORD".to_string()));
+        if server.database != 0 {
+            words.push(format!("--dbnum {}", server.database));
         }
         let checks: Vec<&str> = self.checks.iter().map(|check| check.name()).collect();
         words.push(format!(
