@@ -20,6 +20,7 @@ pub mod verify;
 pub mod single;
 pub mod external;
 pub mod servers;
+pub mod running;
 pub mod machine;
 pub mod runner;
 pub mod sweep;

@@ -32,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub enum Subcommand {
     /// Starts any two servers in turns and compares them under the same load.
-    Compare(crate::compare::CompareOptions),
+    Compare(Box<crate::compare::CompareOptions>),
     /// Starts a server and reproduces what is claimed of it, one claim after the other.
     Claims(crate::claims::ClaimsOptions),
     /// Makes polder-server's own table: what a request costs it beside redis-server, with its targets.

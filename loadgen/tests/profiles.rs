@@ -1,76 +1,19 @@
 //! Every built-in profile against redis-server, and those whose commands it has against polder-server; and
 //! what is said of profiles that are wrong.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+#[path = "support/server.rs"]
+mod server;
+
+use std::process::{Command, Output};
 
 use clap::Parser;
-use polder_loadgen::client::{Address, Client, Handshake, Value};
+use polder_loadgen::client::Value;
 use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::profile::BUILT_IN;
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
 
-/// A server of this test's own.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    fn start(program: &Path, flags: &[&str]) -> Server {
-        // The port is free again when the server takes it; no other asks the kernel for the same meanwhile.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(program);
-        command.args(["--port", &port.to_string()]).args(flags);
-        command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let server = Server { process, port };
-        let end = Instant::now() + Duration::from_secs(10);
-        while Client::connect(&server.address(), &Handshake::default()).is_err() {
-            assert!(Instant::now() < end, "{} does not listen", program.display());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    fn redis() -> Server {
-        Server::start(Path::new("redis-server"), &["--save", ""])
-    }
-
-    fn polder() -> Server {
-        Server::start(&polder_server(), &["--shards", "2"])
-    }
-
-    fn address(&self) -> Address {
-        Address::Tcp { host: "127.0.0.1".into(), port: self.port }
-    }
-
-    fn ask(&self, words: &[&str]) -> Value {
-        Client::connect(&self.address(), &Handshake::default()).unwrap().ask(words).unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended already needs no end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The server beside the generator; built if nobody did so yet.
-fn polder_server() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
-    if !path.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "polder", "--bin", "polder-server"]);
-        assert!(build.status().unwrap().success());
-    }
-    path
-}
+use server::Server;
 
 fn runs(line: &str) -> Vec<Run> {
     let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
@@ -95,7 +38,7 @@ fn check(name: &str, run: &Run) {
 
 #[test]
 fn every_profile_runs_against_redis_server() {
-    let server = Server::redis();
+    let server = Server::redis(&[]);
     for (name, _) in BUILT_IN {
         for more in ["-P 4", "-3 --rate 3k -P 8"] {
             let run = runs(&format!("-p {} --profile {name} {SHORT} {more}", server.port)).remove(0);
@@ -114,7 +57,7 @@ fn every_profile_runs_against_redis_server() {
 
 #[test]
 fn profiles_run_against_polder_server() {
-    let server = Server::polder();
+    let server = Server::polder(&["--shards", "2"]);
     let known = |command: &str| match server.ask(&["COMMAND", "INFO", command]) {
         Value::Array(entries) => matches!(entries.first(), Some(Value::Array(fields)) if !fields.is_empty()),
         other => panic!("{other:?}"),
@@ -139,7 +82,7 @@ fn profiles_run_against_polder_server() {
 
 #[test]
 fn misses_are_followed_up() {
-    let server = Server::redis();
+    let server = Server::redis(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.toml");
     std::fs::write(
@@ -182,7 +125,7 @@ fn check_counts(run: &Run, misses: u64) {
 
 #[test]
 fn sweeps_have_a_run_for_each_step() {
-    let server = Server::redis();
+    let server = Server::redis(&[]);
     let runs = runs(&format!("-p {} -t set,ping -n 2000 -q --sweep pipeline=1..6", server.port));
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     assert_eq!(names[..4], ["SET pipeline=1", "SET pipeline=2", "SET pipeline=4", "SET pipeline=6"]);
