@@ -18,6 +18,7 @@ pub mod claims;
 pub mod compare;
 pub mod verify;
 pub mod single;
+pub mod started;
 pub mod external;
 pub mod servers;
 pub mod running;

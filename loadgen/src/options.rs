@@ -150,8 +150,8 @@ pub struct LoadOptions {
     /// With --profile: its keys are there already.
     #[arg(long, requires = "profile")]
     pub no_preload: bool,
-    /// Repeats the load with one setting changed: pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k
-    /// or rate=10k..1m.
+    /// Repeats the load with one setting changed: pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k,
+    /// rate=10k..1m; or shards=1,2,4, for each of which --server starts anew.
     #[arg(long, value_name = "SETTING=VALUES", value_parser = crate::sweep::parse)]
     pub sweep: Option<crate::sweep::Sweep>,
     /// Tests to run, one after the other: set,get,… (a wrong name lists all).
@@ -181,6 +181,11 @@ pub struct LoadOptions {
     /// The server's process on this machine: tells what a request costs it in processor time.
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
+    #[command(flatten)]
+    pub start: crate::servers::StartOptions,
+    /// Shards of the server that was started for this step of a sweep.
+    #[arg(skip)]
+    pub shards: Option<u32>,
     /// Sets all keys that the tests read or count first.
     #[arg(long)]
     pub preload: bool,

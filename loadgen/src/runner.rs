@@ -40,7 +40,7 @@ const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Runs what the command line asks for and reports it.
 pub fn run(options: &LoadOptions) -> Result<(), Failure> {
-    let topology = prepare(&most_of(options))?;
+    let topology = prepare(options)?;
     let mut reporter = Reporter::begin(options, server_name(options, &topology))?;
     let outcome = follow(options, &topology, &mut reporter);
     let kept = reporter.end();
@@ -49,7 +49,7 @@ pub fn run(options: &LoadOptions) -> Result<(), Failure> {
 
 /// The results of what the command line asks for, for who does not want them shown.
 pub fn runs(options: &LoadOptions) -> Result<Vec<Run>, Failure> {
-    let topology = prepare(&most_of(options))?;
+    let topology = prepare(options)?;
     let mut kept = Kept::default();
     match follow(options, &topology, &mut kept) {
         Err(failure) if kept.runs.is_empty() => Err(failure),
@@ -57,14 +57,12 @@ pub fn runs(options: &LoadOptions) -> Result<Vec<Run>, Failure> {
     }
 }
 
-/// With as many connections as a sweep comes to.
-fn most_of(options: &LoadOptions) -> LoadOptions {
-    let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
-    LoadOptions { clients, ..options.clone() }
-}
-
 /// Runs each test or the profile, with each step of a sweep; after one that ended early there is none.
-fn follow(options: &LoadOptions, topology: &Topology, audience: &mut dyn Audience) -> Result<(), Failure> {
+pub fn follow(
+    options: &LoadOptions,
+    topology: &Topology,
+    audience: &mut dyn Audience,
+) -> Result<(), Failure> {
     let engine = choose_engine(options.engine)?;
     let steps = match &options.sweep {
         Some(sweep) => sweep.steps(options),
@@ -160,6 +158,9 @@ fn measure_load(
 pub fn find_rate(options: &FindRateOptions) -> Result<(), Failure> {
     const STEP_SECONDS: f64 = 3.0;
     let load = &options.load;
+    if load.sweep.is_some() {
+        return Err(Failure::Options("--sweep: find-rate has steps of its own, those of the rate".into()));
+    }
     let seconds = Some(load.seconds.unwrap_or(STEP_SECONDS));
     let engine = choose_engine(load.engine)?;
     let topology = prepare(load)?;
@@ -219,12 +220,14 @@ pub fn verdict(result: &TestResult) -> Result<(), Failure> {
 
 /// Everything before the first test: limits, the nodes of the cluster, the keys.
 pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
-    let wanted = u64::from(options.clients) + u64::from(options.idle) + RESERVED_DESCRIPTORS;
+    // With as many connections as a sweep comes to.
+    let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
+    let wanted = u64::from(clients) + u64::from(options.idle) + RESERVED_DESCRIPTORS;
     let granted = process::raise_open_files_limit(wanted);
     if granted < wanted {
         return Err(Failure::Options(format!(
             "{} connections need {wanted} open files, but the limit is {granted}: raise it with 'ulimit -n'",
-            options.clients + options.idle
+            clients + options.idle
         )));
     }
     let address = options.address();
@@ -482,6 +485,7 @@ impl Subject {
             threads: options.threads.min(options.clients),
             schedule: options.rate.map(|rate| ScheduleResult { rate, poisson: options.poisson }),
             distribution: self.workload.distribution.clone(),
+            shards: options.shards,
         }
     }
 }

@@ -54,7 +54,8 @@ fn every_load(server: &Server) {
         assert!(connections_received(server) > before + 1, "{load:?}");
     }
     assert_eq!(server.keys("key:*"), 1000);
-    assert_eq!(server.keys("session:*"), 50_000);
+    // Some have logged out.
+    assert!(server.keys("session:*") > 49_000);
     let output = binary(&["verify", "-s", socket, "-p", "1", "--seconds", "1"]);
     assert!(output.status.success(), "{}", said(&output));
 }
