@@ -115,6 +115,52 @@ on_miss = { commands = [["SET", "{item}", "{value}"]], expect = "ok" }
     }
 }
 
+/// The server counts how often each key is drawn.
+#[test]
+fn scrambled_keys_are_hot_elsewhere() {
+    let server = Server::redis(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("counts.toml");
+    let hottest = |scrambled: bool| {
+        let text = format!(
+            "about = \"Counts how often each key is drawn\"\n[keys.item]\nprefix = \"item:\"\ncount = 1000\n\
+             distribution = \"zipfian\"\ntheta = 1.0\nscrambled = {scrambled}\n[[operations]]\nname = \"count\"\n\
+             commands = [[\"ZINCRBY\", \"counts\", \"1\", \"{{item}}\"]]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        server.ask(&["FLUSHALL"]);
+        let line = format!("-p {} --profile {} -q -c 4 -P 16 -n 40000", server.port, path.display());
+        let run = runs(&line).remove(0);
+        assert_eq!((run.errors, run.load.distribution.contains("scrambled")), (0, scrambled));
+        match server.ask(&["ZREVRANGE", "counts", "0", "9", "WITHSCORES"]) {
+            Value::Array(texts) => texts,
+            other => panic!("{other:?}"),
+        }
+    };
+    let numbers = |texts: &[Value]| -> Vec<(u64, f64)> {
+        let text = |value: &Value| match value {
+            Value::Text(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        let number = |pair: &[Value]| {
+            let item = text(&pair[0]);
+            (item.strip_prefix("item:").unwrap().parse().unwrap(), text(&pair[1]).parse().unwrap())
+        };
+        texts.chunks(2).map(number).collect()
+    };
+    let (plain, scrambled) = (numbers(&hottest(false)), numbers(&hottest(true)));
+    // 40,000 draws of theta 1 over 1000 keys: 5343 for the first, and half of that for the second.
+    for found in [&plain, &scrambled] {
+        assert!(
+            (5000.0..5700.0).contains(&found[0].1) && (2400.0..2950.0).contains(&found[1].1),
+            "{found:?}"
+        );
+    }
+    assert_eq!((plain[0].0, plain[1].0), (0, 1));
+    assert!(plain.iter().all(|&(number, _)| number < 20), "{plain:?}");
+    assert!(scrambled.iter().filter(|&&(number, _)| number >= 100).count() >= 6, "{scrambled:?}");
+}
+
 /// 400 reads of 200 keys: each was missed once, or none.
 fn check_counts(run: &Run, misses: u64) {
     assert_eq!((run.errors, run.wrong, &run.failure), (0, 0, &None));
@@ -156,6 +202,8 @@ fn errors_name_line_and_field() {
     let path = folder.path().join("wrong.toml");
     let cases = [
         (with("theta = 0.5"), "keys.item.theta: only distribution = \"zipfian\""),
+        (with("scrambled = true"), "line 5: keys.item.scrambled: only distribution = \"zipfian\""),
+        (with("distribution = \"zipfian\"\nscrambled = 1"), "line 6: 'scrambled = 1': invalid type: integer"),
         (with("theta = 50.0"), "line 5: keys.item.theta: must be a number from 0.0 to 10.0"),
         (
             with("distribution = \"normal\""),

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use toml::Spanned;
 
-use super::draws::{Distribution, Zipfian, draw};
+use super::draws::{Distribution, Permutation, Zipfian, draw};
 use super::file::{Expectation, KeySpace, Profile, Shape, Sizes, Words, line_of, parse_range};
 use crate::check::{Check, Missed};
 use crate::command::Expect;
@@ -187,6 +187,7 @@ fn in_words(spaces: &[Space]) -> String {
         let distribution = match &space.distribution {
             Distribution::Uniform => "uniform".to_string(),
             Distribution::Zipfian(zipfian) => format!("zipfian {}", zipfian.theta()),
+            Distribution::Scrambled(zipfian, _) => format!("zipfian {}, scrambled", zipfian.theta()),
             Distribution::Hot { hot, share } => {
                 format!("{:.0} % to {hot} hot keys", share * 100.0)
             }
@@ -386,8 +387,13 @@ fn space_of(text: &str, name: &str, space: &KeySpace) -> Result<Space, String> {
         }
         (_, None, None) => match space.distribution {
             Shape::Zipfian => {
-                let theta = theta.map_or(THETA_DEFAULT, |theta| *theta.get_ref());
-                Distribution::Zipfian(Zipfian::new(count, theta))
+                let zipfian = Zipfian::new(count, theta.map_or(THETA_DEFAULT, |theta| *theta.get_ref()));
+                match &space.scrambled {
+                    Some(scrambled) if *scrambled.get_ref() => {
+                        Distribution::Scrambled(zipfian, Permutation::new(count))
+                    }
+                    _ => Distribution::Zipfian(zipfian),
+                }
             }
             Shape::Sequential => Distribution::Sequential,
             Shape::Uniform | Shape::Hot => Distribution::Uniform,
@@ -396,6 +402,12 @@ fn space_of(text: &str, name: &str, space: &KeySpace) -> Result<Space, String> {
     };
     if theta.is_some() && space.distribution != Shape::Zipfian {
         return Err(missing("theta", "only distribution = \"zipfian\" has it"));
+    }
+    if let Some(scrambled) = space.scrambled.as_ref().filter(|_| space.distribution != Shape::Zipfian) {
+        let line = line_of(text, scrambled.span().start);
+        return Err(format!(
+            "line {line}: keys.{name}.scrambled: only distribution = \"zipfian\" has hottest keys to scramble"
+        ));
     }
     if ["value", "ttl", "int", "float", "sequence", "connection", "time_ms"].contains(&name) {
         return Err(missing("prefix", "a key space cannot have the name of a placeholder"));
