@@ -145,7 +145,7 @@ pub struct LoadOptions {
           value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
     pub keys: u64,
     /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests.
-    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload", "cluster"])]
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload"])]
     pub profile: Option<String>,
     /// With --profile: its keys are there already.
     #[arg(long, requires = "profile")]
@@ -189,7 +189,8 @@ pub struct LoadOptions {
     /// Sets all keys that the tests read or count first.
     #[arg(long)]
     pub preload: bool,
-    /// Asks CLUSTER SLOTS and sends each key to the node that owns it.
+    /// Asks CLUSTER SLOTS and sends each key to the node that owns it. The keys of a profile's request must share
+    /// a slot (a hash tag).
     #[arg(long, conflicts_with = "socket")]
     pub cluster: bool,
     /// Seed of the random keys.

@@ -110,15 +110,21 @@ fn loads(options: &LoadOptions, topology: &Topology) -> Result<Vec<Loaded>, Fail
             "--sweep value=…: a profile says itself how long its values are".into(),
         ));
     }
-    let (name, parts) = profile::load(profile)?;
-    let mut client = connect(options, &topology.nodes[0])?;
-    let missing = fill::missing_commands(&mut client, &parts).map_err(Failure::ServerGone)?;
+    let (name, mut parts) = profile::load(profile)?;
+    let mut clients =
+        topology.nodes.iter().map(|node| connect(options, node)).collect::<Result<Vec<_>, _>>()?;
+    let missing = fill::missing_commands(&mut clients[0], &parts).map_err(Failure::ServerGone)?;
     if !missing.is_empty() {
         let reason = format!("{NOT_AVAILABLE}: the server has no {}", missing.join(", "));
         return Ok(vec![Loaded::NotAvailable { name, reason }]);
     }
+    if options.cluster {
+        parts
+            .route(&mut clients[0], topology)
+            .map_err(|error| Failure::Options(format!("--cluster: profile {name}: {error}")))?;
+    }
     if !options.no_preload {
-        fill::fill(&mut client, &parts, options.seed, options.quiet || options.csv)
+        fill::fill(&mut clients, &parts, options.seed, options.quiet || options.csv)
             .map_err(|error| Failure::Replies(format!("profile {name}: {error}")))?;
     }
     Ok(vec![Loaded::Profile(Arc::new(Workload::of_profile(&name, parts)))])
@@ -290,8 +296,8 @@ pub struct Subject {
 /// One thread's part of the connections and requests.
 struct Share {
     thread: usize,
-    /// Number and role of each connection.
-    connections: Vec<(u64, Role)>,
+    /// Number, role and node of each connection.
+    connections: Vec<(u64, Role, usize)>,
     plan: Plan,
 }
 
@@ -330,7 +336,7 @@ impl Subject {
         observer: &mut dyn Observer,
     ) -> Result<Run, Failure> {
         let idle = self.open_idle(options)?;
-        let shares = self.shares(options);
+        let shares = self.shares(options)?;
         let threads = shares.len();
         let control = Control::new();
         let start = Barrier::new(threads + 1);
@@ -385,7 +391,9 @@ impl Subject {
         (0..options.idle as usize).map(|number| connect(options, &nodes[number % nodes.len()])).collect()
     }
 
-    fn shares(&self, options: &LoadOptions) -> Vec<Share> {
+    fn shares(&self, options: &LoadOptions) -> Result<Vec<Share>, Failure> {
+        let placed = self.workload.place(options.clients as usize, self.topology.nodes.len());
+        let nodes = placed.map_err(|error| Failure::Options(format!("--cluster: {error}")))?;
         let threads = u64::from(options.threads.min(options.clients));
         // The first threads take what does not divide evenly.
         let part = |total: u64, thread: u64| total / threads + u64::from(thread < total % threads);
@@ -411,22 +419,23 @@ impl Subject {
                 dialer: Arc::clone(&dialer),
             };
             let connections =
-                (first..first + connections).map(|number| (number, Role::Load)).collect::<Vec<_>>();
+                (first..first + connections).map(|number| (number, Role::Load, nodes[number as usize]));
+            let connections: Vec<_> = connections.collect();
             first += connections.len() as u64;
             shares.push(Share { thread: thread as usize, connections, plan });
         }
         for (number, &role) in self.workload.own_connections.iter().enumerate() {
             let thread = number % shares.len();
-            shares[thread].connections.push((clients + number as u64, role));
+            let number = options.clients as usize + number;
+            shares[thread].connections.push((number as u64, role, nodes[number]));
         }
-        shares
+        Ok(shares)
     }
 
-    /// Connects, spreading the connections over the nodes.
+    /// Connects each connection to its node.
     fn open_connections(&self, share: &Share) -> Result<Vec<Socket>, Failure> {
         let dialer = &share.plan.dialer;
-        let connections = share.connections.iter().map(|&(number, role)| {
-            let node = number as usize % dialer.nodes.len();
+        let connections = share.connections.iter().map(|&(number, role, node)| {
             let socket = dialer.dial(node).map_err(|error| {
                 Failure::ServerGone(format!("Could not connect to {}: {error}", dialer.nodes[node]))
             })?;

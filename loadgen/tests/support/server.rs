@@ -20,8 +20,10 @@ pub struct Server {
 
 impl Server {
     pub fn start(program: &Path, flags: &[&str]) -> Server {
-        // The port is free again when the server takes it; no other asks the kernel for the same meanwhile.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Server::start_on(free_port(), program, flags)
+    }
+
+    pub fn start_on(port: u16, program: &Path, flags: &[&str]) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
         command.args(["--port", &port.to_string(), "--unixsocket", "server.sock"]).args(flags);
@@ -68,6 +70,11 @@ impl Server {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// The port is free again when a server takes it; no other asks the kernel for the same meanwhile.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Server {
