@@ -156,20 +156,20 @@ fn requests_are_spread_as_the_profile_has_them() {
          [[operations]]\nname = \"count\"\nweight = 3\ncommands = [[\"INCR\", \"{{item}}\"]]\nexpect = \"integer\"\n\
          [[operations]]\nname = \"ping\"\ncommands = [[\"PING\"]]\n"
     ));
-    for more in ["-c 40 -P 4", "-c 40 -P 4 --threads 2 --rate 100k"] {
+    // In a closed loop a node that is slower than the others gets fewer, in an open one all keep up.
+    for (more, tolerance) in [("-P 4", 0.6), ("-P 16 --threads 2 --rate 20k", 0.2)] {
         cluster.flush();
-        let line = format!("-p {} --cluster --profile {} -q -n 40000 {more}", cluster.port(), profile.path());
+        let line =
+            format!("-p {} --cluster --profile {} -q -n 40000 -c 40 {more}", cluster.port(), profile.path());
         let run = runs(&line).remove(0);
         check(&run);
-        let share = |part: u64| part as f64 / 40_000.0;
-        assert!((0.72..0.78).contains(&share(run.commands[0].requests)), "{:?}", run.commands[0].requests);
+        let is_near = |count: u64, wanted: f64| (count as f64 / wanted - 1.0).abs() < tolerance;
         let counts = cluster.calls("incr");
         assert_eq!(counts.iter().sum::<u64>(), run.commands[0].requests);
-        let shares: Vec<f64> = counts.iter().map(|&count| share(count) / 0.75).collect();
-        assert!(
-            (0.4..0.6).contains(&shares[0]) && shares[1..].iter().all(|part| (0.17..0.33).contains(part)),
-            "{shares:?}"
-        );
+        assert!(is_near(run.commands[1].requests, 10_000.0), "{} PINGs", run.commands[1].requests);
+        for (&count, share) in counts.iter().zip([0.5, 0.25, 0.25]) {
+            assert!(is_near(count, share * 30_000.0), "{more}: {counts:?}");
+        }
         // Of the hottest key: 1 / (the sum of k^-0.5 up to 1000), 1.6 %, which are 486 of 30,000.
         let mut hottest = 0;
         for number in 0..1000 {
@@ -179,7 +179,7 @@ fn requests_are_spread_as_the_profile_has_them() {
                 hottest = hottest.max(count.parse().unwrap());
             }
         }
-        assert!((360..640).contains(&hottest), "{hottest}");
+        assert!(is_near(hottest, 486.0), "{more}: {hottest}");
     }
 }
 
