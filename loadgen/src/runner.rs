@@ -246,7 +246,7 @@ pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
     if options.preload {
         let quiet = options.quiet || options.csv;
         for test in options.preloading_tests()? {
-            preload::fill(&topology, &options.handshake(), &test, options.keys, quiet)
+            preload::fill(&topology, &options.handshake()?, &test, options.keys, quiet)
                 .map_err(Failure::ServerGone)?;
         }
     }
@@ -254,7 +254,7 @@ pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
 }
 
 fn connect(options: &LoadOptions, address: &crate::client::Address) -> Result<Client, Failure> {
-    Client::connect(address, &options.handshake())
+    Client::connect(address, &options.handshake()?)
         .map_err(|error| Failure::ServerGone(format!("Could not connect to {address}: {error}")))
 }
 
@@ -397,7 +397,7 @@ impl Subject {
         let threads = u64::from(options.threads.min(options.clients));
         // The first threads take what does not divide evenly.
         let part = |total: u64, thread: u64| total / threads + u64::from(thread < total % threads);
-        let handshake = options.handshake();
+        let handshake = options.handshake()?;
         let dialer = Arc::new(Dialer { nodes: self.topology.nodes.clone(), handshake });
         let clients = u64::from(options.clients);
         let mut first = 0;
@@ -436,10 +436,10 @@ impl Subject {
     fn open_connections(&self, share: &Share) -> Result<Vec<Socket>, Failure> {
         let dialer = &share.plan.dialer;
         let connections = share.connections.iter().map(|&(number, role, node)| {
-            let socket = dialer.dial(node).map_err(|error| {
+            let link = dialer.dial(node).map_err(|error| {
                 Failure::ServerGone(format!("Could not connect to {}: {error}", dialer.nodes[node]))
             })?;
-            Ok(Socket { socket, number, node, keys: self.key_sets[node].clone(), role })
+            Ok(Socket { link, number, node, keys: self.key_sets[node].clone(), role })
         });
         connections.collect()
     }

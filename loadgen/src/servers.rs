@@ -264,7 +264,7 @@ pub struct StartOptions {
     /// {shards} is replaced by the step of --sweep shards=…, {port} by a free port (else --port N is added). A
     /// program without a folder is looked for beside this one, then in PATH.
     #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse,
-          conflicts_with_all = ["host", "port", "socket", "password", "server_pid"])]
+          conflicts_with_all = ["host", "port", "socket", "password", "tls", "server_pid"])]
     pub server: Option<CommandLine>,
     /// With --server: its processors, such as 0-3; by default the first half, and the load has the second.
     #[arg(long, value_name = "LIST", value_parser = CpuListParser)]

@@ -278,7 +278,7 @@ fn what_cannot_be_routed_is_refused() {
             "line 8: commands: 'SET': what follows upon a miss must have the key that was missed",
         ),
         (
-            format!("setup = [\n[\"DEL\", \"a\", \"b\"]]\n") + &operation(r#"[["GET", "{item}"]]"#),
+            "setup = [\n[\"DEL\", \"a\", \"b\"]]\n".to_string() + &operation(r#"[["GET", "{item}"]]"#),
             "line 2: commands: 'b': belongs to another slot",
         ),
         (
