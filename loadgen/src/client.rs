@@ -268,6 +268,12 @@ impl Client {
                 let bytes = self.read_bytes(number()? as usize)?;
                 Ok(Value::Text(String::from_utf8_lossy(&bytes).into_owned()))
             }
+            // A text whose first bytes say what it is, such as `txt:`.
+            "=" => {
+                let bytes = self.read_bytes(number()?.max(0) as usize)?;
+                let text = String::from_utf8_lossy(&bytes);
+                Ok(Value::Text(text.split_once(':').map_or("", |(_, text)| text).into()))
+            }
             "," | "#" | "(" => Ok(Value::Text(text.into())),
             // A map's keys and values one behind the other, as RESP2 has them.
             "*" | "~" | "%" => (0..number()? * if kind == "%" { 2 } else { 1 })

@@ -118,6 +118,17 @@ impl Test {
         Some((&key[..start], &key[start + DIGITS..]))
     }
 
+    /// The first arguments of its commands, with zeros for random digits: its keys.
+    pub fn first_arguments(&self) -> Vec<String> {
+        let shown = |words: &Vec<Vec<u8>>| {
+            let text = String::from_utf8_lossy(words.get(1)?).into_owned();
+            let zeros = "0".repeat(DIGITS);
+            let words = [RANDOM_WORD, SAME_WORD].map(String::from_utf8_lossy);
+            Some(words.iter().fold(text, |text, word| text.replace(word.as_ref(), &zeros)))
+        };
+        self.commands.iter().filter_map(shown).collect()
+    }
+
     /// Whether no command has an argument, and so none a key.
     pub fn is_keyless(&self) -> bool {
         self.commands.iter().all(|words| words.len() <= 1)

@@ -28,6 +28,19 @@ impl Failure {
         }
     }
 
+    /// The same, told behind what it is about.
+    pub fn behind(self, what: &str) -> Failure {
+        let told = |text: String| format!("{what}: {text}");
+        match self {
+            Failure::Options(text) => Failure::Options(told(text)),
+            Failure::ServerGone(text) => Failure::ServerGone(told(text)),
+            Failure::Replies(text) => Failure::Replies(told(text)),
+            Failure::Bottleneck(text) => Failure::Bottleneck(told(text)),
+            Failure::NotAvailable(text) => Failure::NotAvailable(told(text)),
+            Failure::System(text) => Failure::System(told(text)),
+        }
+    }
+
     pub fn is_server_gone(&self) -> bool {
         matches!(self, Failure::ServerGone(_))
     }

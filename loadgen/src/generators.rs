@@ -149,10 +149,10 @@ pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, line.text);
             let _lock = MachineLock::take(options.lock.as_deref())?;
             let server = Server::start(&line.launch(free_port()?, &server_cpus))?;
-            let target = Target { server: &server, engine, cpus: &load_cpus };
+            let target = Target::started(&server, engine, &load_cpus);
             for test in &options.tests {
                 for &pipeline in &options.pipeline {
-                    let samples = with_each(&target, options, &tools, &line.text, test, pipeline)?;
+                    let samples = with_each(&server, &target, options, &tools, &line.text, (test, pipeline))?;
                     measured.samples.extend(samples);
                 }
             }
@@ -164,12 +164,12 @@ pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
 
 /// The same load by each generator; ours comes first and tells how many requests take the time.
 fn with_each(
+    loaded: &Server,
     target: &Target,
     options: &GeneratorsOptions,
     tools: &[Tool],
     server: &str,
-    test: &str,
-    pipeline: u32,
+    (test, pipeline): (&str, u32),
 ) -> Result<Vec<Sample>, Failure> {
     let (seconds, depth) = (options.seconds.to_string(), pipeline.to_string());
     let (clients, keys, bytes) = (CLIENTS.to_string(), KEYS.to_string(), VALUE_BYTES.to_string());
@@ -203,8 +203,8 @@ fn with_each(
         vec![sample(Tool::PolderLoadgen, own.requests, own.generator.ns_per_request, server_ns)];
     let requests = (own.requests_per_second * options.seconds) as u64 / CLIENTS * CLIENTS;
     for &tool in tools.iter().filter(|tool| **tool != Tool::PolderLoadgen) {
-        let words = tool.words(target.server.port(), test, pipeline, requests.max(CLIENTS));
-        let external = External::run(tool.name(), &words, target.cpus, target.server.process())?;
+        let words = tool.words(loaded.port(), test, pipeline, requests.max(CLIENTS));
+        let external = External::run(tool.name(), &words, target.cpus, loaded.process())?;
         let requests = requests.max(CLIENTS);
         let generator_ns = external.generator_cost(requests).ns_per_request;
         samples.push(sample(tool, requests, generator_ns, external.server_cost(requests).ns_per_request()));

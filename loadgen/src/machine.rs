@@ -27,11 +27,16 @@ pub struct Machine {
 impl Machine {
     /// Describes this machine and the servers that are to be started; `command` repeats the run.
     pub fn describe(programs: &[&Path], command: String) -> Machine {
+        Machine::with_servers(programs.iter().map(|program| version(program)).collect(), command)
+    }
+
+    /// Describes this machine; what the servers say of themselves is known.
+    pub fn with_servers(servers: Vec<String>, command: String) -> Machine {
         Machine {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string()[.."2000-01-01".len()]
                 .into(),
             machine: origin::machine(),
-            servers: programs.iter().map(|program| version(program)).collect(),
+            servers,
             load_average: load_average(),
             command,
         }
@@ -53,9 +58,11 @@ pub fn version(program: &Path) -> String {
     text + &revision.map(|revision| format!(", revision {revision}")).unwrap_or_default()
 }
 
-/// The words of this process's command line behind the first `skipped`, as a shell would need them.
+/// The words of this process's command line behind the first `skipped`, as a shell would need them, without
+/// passwords.
 pub fn own_words(skipped: usize) -> String {
-    std::env::args().skip(skipped).map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+    let words = origin::without_password(std::env::args().skip(skipped));
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &str) -> String {

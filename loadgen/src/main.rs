@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, runner, verify};
+use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, started, verify};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -23,9 +23,9 @@ fn main() -> ExitCode {
         Some(Subcommand::Verify(options)) => verify::run(options),
         Some(Subcommand::Merge(options)) => merge::run(options),
         Some(Subcommand::Report(options)) => page::run(options),
-        Some(Subcommand::FindRate(options)) => runner::find_rate(options),
+        Some(Subcommand::FindRate(options)) => started::find_rate(options),
         Some(Subcommand::Profiles { name }) => profile::list(name.as_deref()).map(|text| print!("{text}")),
-        None => runner::run(&cli.load),
+        None => started::run(&cli.load),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

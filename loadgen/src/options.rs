@@ -33,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub enum Subcommand {
     /// Starts any two servers in turns and compares them under the same load.
-    Compare(crate::compare::CompareOptions),
+    Compare(Box<crate::compare::CompareOptions>),
     /// Starts a server and reproduces what is claimed of it, one claim after the other.
     Claims(crate::claims::ClaimsOptions),
     /// Makes polder-server's own table: what a request costs it beside redis-server, with its targets.
@@ -149,13 +149,13 @@ pub struct LoadOptions {
           value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
     pub keys: u64,
     /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests.
-    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload", "cluster"])]
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload"])]
     pub profile: Option<String>,
     /// With --profile: its keys are there already.
     #[arg(long, requires = "profile")]
     pub no_preload: bool,
-    /// Repeats the load with one setting changed: pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k
-    /// or rate=10k..1m.
+    /// Repeats the load with one setting changed: pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k,
+    /// rate=10k..1m; or shards=1,2,4, for each of which --server starts anew.
     #[arg(long, value_name = "SETTING=VALUES", value_parser = crate::sweep::parse)]
     pub sweep: Option<crate::sweep::Sweep>,
     /// Tests to run, one after the other: set,get,… (a wrong name lists all).
@@ -185,10 +185,16 @@ pub struct LoadOptions {
     /// The server's process on this machine: tells what a request costs it in processor time.
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
+    #[command(flatten)]
+    pub start: crate::servers::StartOptions,
+    /// Shards of the server that was started for this step of a sweep.
+    #[arg(skip)]
+    pub shards: Option<u32>,
     /// Sets all keys that the tests read or count first.
     #[arg(long)]
     pub preload: bool,
-    /// Asks CLUSTER SLOTS and sends each key to the node that owns it.
+    /// Asks CLUSTER SLOTS and sends each key to the node that owns it. The keys of a profile's request must share
+    /// a slot (a hash tag).
     #[arg(long, conflicts_with = "socket")]
     pub cluster: bool,
     /// Seed of the random keys.

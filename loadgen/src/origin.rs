@@ -52,32 +52,37 @@ pub fn server_name(client: &mut Client) -> String {
     }
 }
 
-fn name_in(info: &str) -> String {
-    let named = VERSION_FIELDS.iter().find_map(|(field, name)| {
-        let version = info.lines().find_map(|line| line.strip_prefix(field))?;
-        Some(format!("{name} {}", version.trim()))
-    });
+/// The same, from what INFO says.
+pub fn name_in(info: &str) -> String {
+    let named =
+        VERSION_FIELDS.iter().find_map(|(field, name)| Some(format!("{name} {}", field_in(info, field)?)));
     named.unwrap_or_else(|| "unknown server".into())
 }
 
+/// What stands behind `field:` in INFO.
+pub fn field_in<'a>(info: &'a str, field: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(field)).map(str::trim)
+}
+
+/// Flags whose value is a password.
+const PASSWORD_FLAGS: [&str; 3] = ["--pass", "--a-pass", "--b-pass"];
+
 /// A result is shown to others: passwords are left out of the command line.
-fn without_password(words: impl Iterator<Item = String>) -> Vec<String> {
+pub fn without_password(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut hidden = false;
     let mut kept = Vec::new();
     for word in words {
         let short = word.starts_with("-a") && !word.starts_with("--");
-        let (flag, value) = match word.split_once('=') {
-            Some(("--pass", _)) => ("--pass=", true),
-            _ if short && word.len() > 2 => ("-a", true),
-            _ => ("", false),
+        let shown = match word.split_once('=') {
+            Some((flag, _)) if PASSWORD_FLAGS.contains(&flag) => Some(format!("{flag}=***")),
+            _ if short && word.len() > 2 => Some("-a***".into()),
+            _ => None,
         };
         if std::mem::take(&mut hidden) {
             kept.push("***".into());
-        } else if value {
-            kept.push(format!("{flag}***"));
         } else {
-            hidden = word == "-a" || word == "--pass";
-            kept.push(word);
+            hidden = word == "-a" || PASSWORD_FLAGS.contains(&word.as_str());
+            kept.push(shown.unwrap_or(word));
         }
     }
     kept
@@ -103,6 +108,7 @@ mod tests {
         assert_eq!(shown("x --pass secret --pass=secret -asecret"), "x --pass *** --pass=*** -a***");
         assert_eq!(shown("x -a -a -p 1"), "x -a *** -p 1");
         assert_eq!(shown("x --all -h a"), "x --all -h a");
+        assert_eq!(shown("x --a-pass secret --b-pass=secret --a x"), "x --a-pass *** --b-pass=*** --a x");
     }
 
     #[test]

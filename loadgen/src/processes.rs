@@ -91,6 +91,32 @@ fn ticks(stat: &str) -> Option<(u64, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
+/// How long ago a process began; `None` if there is none of this number.
+pub fn age_seconds(process: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Field 22; the second is a name that may hold anything, in brackets.
+    let began: f64 = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+    // SAFETY: a plain question to the C library.
+    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    Some(uptime - began / ticks_per_second)
+}
+
+/// Processors that the working threads of a process may run on: those with a tenth of its time. None if there
+/// is no such process.
+pub fn process_cpus(process: u32) -> Vec<usize> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let ran = |task: PathBuf| {
+        let schedstat = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        Some((schedstat.split(' ').next()?.parse::<u64>().ok()?, task))
+    };
+    let threads: Vec<(u64, PathBuf)> = tasks.filter_map(|task| ran(task.path())).collect();
+    let total: u64 = threads.iter().map(|(ns, _)| ns).sum();
+    let working = threads.iter().filter(|(ns, _)| ns * 10 >= total);
+    working.flat_map(|(_, task)| allowed_cpus(task)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn allowed_cpus(task: &Path) -> Vec<usize> {
     let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
@@ -149,6 +175,18 @@ mod tests {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 11 22 0 0 20 0 1 0 100";
         assert_eq!(ticks(stat), Some((11, 22)));
         assert_eq!(ticks("nonsense"), None);
+    }
+
+    #[test]
+    fn processes_have_an_age() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let age = age_seconds(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!((-0.1..10.0).contains(&age.unwrap()), "{age:?}");
+        assert!(age_seconds(1).unwrap() >= age_seconds(std::process::id()).unwrap());
+        assert_eq!(age_seconds(u32::MAX), None);
+        assert!(!process_cpus(std::process::id()).is_empty());
     }
 
     #[test]

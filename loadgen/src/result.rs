@@ -74,6 +74,9 @@ pub struct Load {
     pub schedule: Option<Schedule>,
     /// The distribution of keys, in words.
     pub distribution: String,
+    /// Shards of the server, if the load is a step of a sweep over them.
+    #[serde(default)]
+    pub shards: Option<u32>,
 }
 
 /// The send times of an open loop.

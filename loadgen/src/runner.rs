@@ -40,7 +40,7 @@ const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Runs what the command line asks for and reports it.
 pub fn run(options: &LoadOptions) -> Result<(), Failure> {
-    let topology = prepare(&most_of(options))?;
+    let topology = prepare(options)?;
     let mut reporter = Reporter::begin(options, server_name(options, &topology))?;
     let outcome = follow(options, &topology, &mut reporter);
     let kept = reporter.end();
@@ -49,7 +49,7 @@ pub fn run(options: &LoadOptions) -> Result<(), Failure> {
 
 /// The results of what the command line asks for, for who does not want them shown.
 pub fn runs(options: &LoadOptions) -> Result<Vec<Run>, Failure> {
-    let topology = prepare(&most_of(options))?;
+    let topology = prepare(options)?;
     let mut kept = Kept::default();
     match follow(options, &topology, &mut kept) {
         Err(failure) if kept.runs.is_empty() => Err(failure),
@@ -57,14 +57,12 @@ pub fn runs(options: &LoadOptions) -> Result<Vec<Run>, Failure> {
     }
 }
 
-/// With as many connections as a sweep comes to.
-fn most_of(options: &LoadOptions) -> LoadOptions {
-    let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
-    LoadOptions { clients, ..options.clone() }
-}
-
 /// Runs each test or the profile, with each step of a sweep; after one that ended early there is none.
-fn follow(options: &LoadOptions, topology: &Topology, audience: &mut dyn Audience) -> Result<(), Failure> {
+pub fn follow(
+    options: &LoadOptions,
+    topology: &Topology,
+    audience: &mut dyn Audience,
+) -> Result<(), Failure> {
     let engine = choose_engine(options.engine)?;
     let steps = match &options.sweep {
         Some(sweep) => sweep.steps(options),
@@ -112,15 +110,21 @@ fn loads(options: &LoadOptions, topology: &Topology) -> Result<Vec<Loaded>, Fail
             "--sweep value=…: a profile says itself how long its values are".into(),
         ));
     }
-    let (name, parts) = profile::load(profile)?;
-    let mut client = connect(options, &topology.nodes[0])?;
-    let missing = fill::missing_commands(&mut client, &parts).map_err(Failure::ServerGone)?;
+    let (name, mut parts) = profile::load(profile)?;
+    let mut clients =
+        topology.nodes.iter().map(|node| connect(options, node)).collect::<Result<Vec<_>, _>>()?;
+    let missing = fill::missing_commands(&mut clients[0], &parts).map_err(Failure::ServerGone)?;
     if !missing.is_empty() {
         let reason = format!("{NOT_AVAILABLE}: the server has no {}", missing.join(", "));
         return Ok(vec![Loaded::NotAvailable { name, reason }]);
     }
+    if options.cluster {
+        parts
+            .route(&mut clients[0], topology)
+            .map_err(|error| Failure::Options(format!("--cluster: profile {name}: {error}")))?;
+    }
     if !options.no_preload {
-        fill::fill(&mut client, &parts, options.seed, options.quiet || options.csv)
+        fill::fill(&mut clients, &parts, options.seed, options.quiet || options.csv)
             .map_err(|error| Failure::Replies(format!("profile {name}: {error}")))?;
     }
     Ok(vec![Loaded::Profile(Arc::new(Workload::of_profile(&name, parts)))])
@@ -160,6 +164,9 @@ fn measure_load(
 pub fn find_rate(options: &FindRateOptions) -> Result<(), Failure> {
     const STEP_SECONDS: f64 = 3.0;
     let load = &options.load;
+    if load.sweep.is_some() {
+        return Err(Failure::Options("--sweep: find-rate has steps of its own, those of the rate".into()));
+    }
     let seconds = Some(load.seconds.unwrap_or(STEP_SECONDS));
     let engine = choose_engine(load.engine)?;
     let topology = prepare(load)?;
@@ -219,12 +226,14 @@ pub fn verdict(result: &TestResult) -> Result<(), Failure> {
 
 /// Everything before the first test: limits, the nodes of the cluster, the keys.
 pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
-    let wanted = u64::from(options.clients) + u64::from(options.idle) + RESERVED_DESCRIPTORS;
+    // With as many connections as a sweep comes to.
+    let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
+    let wanted = u64::from(clients) + u64::from(options.idle) + RESERVED_DESCRIPTORS;
     let granted = process::raise_open_files_limit(wanted);
     if granted < wanted {
         return Err(Failure::Options(format!(
             "{} connections need {wanted} open files, but the limit is {granted}: raise it with 'ulimit -n'",
-            options.clients + options.idle
+            clients + options.idle
         )));
     }
     let address = options.address();
@@ -287,8 +296,8 @@ pub struct Subject {
 /// One thread's part of the connections and requests.
 struct Share {
     thread: usize,
-    /// Number and role of each connection.
-    connections: Vec<(u64, Role)>,
+    /// Number, role and node of each connection.
+    connections: Vec<(u64, Role, usize)>,
     plan: Plan,
 }
 
@@ -383,6 +392,8 @@ impl Subject {
     }
 
     fn shares(&self, options: &LoadOptions) -> Result<Vec<Share>, Failure> {
+        let placed = self.workload.place(options.clients as usize, self.topology.nodes.len());
+        let nodes = placed.map_err(|error| Failure::Options(format!("--cluster: {error}")))?;
         let threads = u64::from(options.threads.min(options.clients));
         // The first threads take what does not divide evenly.
         let part = |total: u64, thread: u64| total / threads + u64::from(thread < total % threads);
@@ -408,22 +419,23 @@ impl Subject {
                 dialer: Arc::clone(&dialer),
             };
             let connections =
-                (first..first + connections).map(|number| (number, Role::Load)).collect::<Vec<_>>();
+                (first..first + connections).map(|number| (number, Role::Load, nodes[number as usize]));
+            let connections: Vec<_> = connections.collect();
             first += connections.len() as u64;
             shares.push(Share { thread: thread as usize, connections, plan });
         }
         for (number, &role) in self.workload.own_connections.iter().enumerate() {
             let thread = number % shares.len();
-            shares[thread].connections.push((clients + number as u64, role));
+            let number = options.clients as usize + number;
+            shares[thread].connections.push((number as u64, role, nodes[number]));
         }
         Ok(shares)
     }
 
-    /// Connects, spreading the connections over the nodes.
+    /// Connects each connection to its node.
     fn open_connections(&self, share: &Share) -> Result<Vec<Socket>, Failure> {
         let dialer = &share.plan.dialer;
-        let connections = share.connections.iter().map(|&(number, role)| {
-            let node = number as usize % dialer.nodes.len();
+        let connections = share.connections.iter().map(|&(number, role, node)| {
             let link = dialer.dial(node).map_err(|error| {
                 Failure::ServerGone(format!("Could not connect to {}: {error}", dialer.nodes[node]))
             })?;
@@ -482,6 +494,7 @@ impl Subject {
             threads: options.threads.min(options.clients),
             schedule: options.rate.map(|rate| ScheduleResult { rate, poisson: options.poisson }),
             distribution: self.workload.distribution.clone(),
+            shards: options.shards,
         }
     }
 }

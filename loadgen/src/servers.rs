@@ -47,10 +47,25 @@ impl CommandLine {
         })
     }
 
+    /// Whether this placeholder stands in it.
+    pub fn has(&self, placeholder: &str) -> bool {
+        self.arguments.iter().any(|word| word.contains(placeholder))
+    }
+
+    /// With a value for a placeholder.
+    pub fn with(&self, placeholder: &str, value: &str) -> CommandLine {
+        let replaced = |word: &String| word.replace(placeholder, value);
+        CommandLine {
+            text: self.text.replace(placeholder, value),
+            arguments: self.arguments.iter().map(replaced).collect(),
+            ..self.clone()
+        }
+    }
+
     pub fn launch(&self, port: u16, cpus: &[usize]) -> Launch {
         let mut arguments: Vec<String> =
             self.arguments.iter().map(|word| word.replace(PORT_WORD, &port.to_string())).collect();
-        if !self.arguments.iter().any(|word| word.contains(PORT_WORD)) {
+        if !self.has(PORT_WORD) {
             arguments.extend(["--port".into(), port.to_string()]);
         }
         Launch { program: self.program.clone(), arguments, cpus: cpus.to_vec(), port }
@@ -242,6 +257,27 @@ impl ProcessorOptions {
     }
 }
 
+/// A server that is started for a load.
+#[derive(Debug, Clone, Args)]
+pub struct StartOptions {
+    /// Starts this server for the load and ends it afterwards, such as 'polder-server --shards {shards}':
+    /// {shards} is replaced by the step of --sweep shards=…, {port} by a free port (else --port N is added). A
+    /// program without a folder is looked for beside this one, then in PATH.
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse,
+          conflicts_with_all = ["host", "port", "socket", "password", "tls", "server_pid"])]
+    pub server: Option<CommandLine>,
+    /// With --server: its processors, such as 0-3; by default the first half, and the load has the second.
+    #[arg(long, value_name = "LIST", value_parser = CpuListParser)]
+    pub server_cpus: Option<CpuList>,
+}
+
+impl StartOptions {
+    /// Processors of the server and of the load, which may have chosen its own.
+    pub fn choose_cpus(&self, load: &Option<CpuList>) -> (Vec<usize>, Vec<usize>) {
+        ProcessorOptions { server_cpus: self.server_cpus.clone(), load_cpus: load.clone() }.choose()
+    }
+}
+
 /// Processors for the servers and for the load: halves of what this process may use, or the same one.
 fn default_cpus() -> (Vec<usize>, Vec<usize>) {
     let mut all: Vec<usize> =
@@ -284,6 +320,11 @@ mod tests {
         assert_eq!(words, ["--save", "", "--loglevel", "warning", "--port", "7000"]);
         let line = CommandLine::parse("/bin/server -p {port} --bind=127.0.0.1:{port}").unwrap();
         assert_eq!(line.launch(7000, &[]).arguments, ["-p", "7000", "--bind=127.0.0.1:7000"]);
+        let line = CommandLine::parse("server --shards {shards} --name n{shards}").unwrap();
+        assert!(line.has("{shards}") && !line.has("{port}"));
+        let line = line.with("{shards}", "4");
+        assert_eq!(line.text, "server --shards 4 --name n4");
+        assert_eq!(line.launch(7, &[]).arguments, ["--shards", "4", "--name", "n4", "--port", "7"]);
         assert!(CommandLine::parse("  ").unwrap_err().contains("redis-server"));
         assert!(CommandLine::parse("server 'x").unwrap_err().contains("quote"));
     }

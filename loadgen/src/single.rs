@@ -2,33 +2,51 @@
 
 use clap::Parser;
 
+use crate::client::Address;
 use crate::error::Failure;
-use crate::options::{Cli, EngineChoice};
+use crate::options::{Cli, CpuList, EngineChoice};
 use crate::result::Run;
 use crate::runner;
+use crate::running::Running;
 use crate::servers::Server;
 
 /// A server under load, and where the load runs.
 pub struct Target<'a> {
-    pub server: &'a Server,
+    pub address: Address,
+    pub password: Option<&'a str>,
+    /// The server's, if it is known here.
+    pub process: Option<u32>,
     pub engine: EngineChoice,
     /// Processors of the load; empty: all.
     pub cpus: &'a [usize],
 }
 
-impl Target<'_> {
+impl<'a> Target<'a> {
+    /// A server that was started here.
+    pub fn started(server: &Server, engine: EngineChoice, cpus: &'a [usize]) -> Target<'a> {
+        let process = Some(server.process());
+        Target { address: server.address(), password: None, process, engine, cpus }
+    }
+
+    /// A server that runs already.
+    pub fn running(server: &'a Running, engine: EngineChoice, cpus: &'a [usize]) -> Target<'a> {
+        let (address, password) = (server.address.clone(), server.password.as_deref());
+        Target { address, password, process: server.process, engine, cpus }
+    }
+
     /// Runs the load that these words of a command line ask for; each test is a run. Replies that are errors
     /// or wrong are a failure, for a figure that rests on them would say nothing.
     pub fn load(&self, words: &[&str]) -> Result<Vec<Run>, Failure> {
-        let (port, process) = (self.server.port().to_string(), self.server.process().to_string());
-        let mut line = vec!["polder-loadgen", "-p", &port, "--server-pid", &process, "--quiet"];
-        let cpus = self.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-        if !cpus.is_empty() {
-            line.extend(["--cpus", &cpus]);
-        }
-        line.extend(words);
-        let cli = Cli::try_parse_from(&line).map_err(|error| Failure::Options(error.to_string()))?;
+        let line = ["polder-loadgen", "--quiet"].iter().chain(words);
+        let cli = Cli::try_parse_from(line).map_err(|error| Failure::Options(error.to_string()))?;
         let mut options = cli.load;
+        match &self.address {
+            Address::Tcp { host, port } => (options.server.host, options.server.port) = (host.clone(), *port),
+            Address::Unix(path) => options.server.socket = Some(path.clone()),
+        }
+        options.server.password = self.password.map(String::from);
+        options.server_pid = self.process;
+        options.cpus = (!self.cpus.is_empty()).then(|| CpuList(self.cpus.to_vec()));
         options.engine = self.engine;
         let runs = runner::runs(&options)?;
         runs.iter().try_for_each(check)?;

@@ -22,6 +22,8 @@ enum Setting {
     Clients,
     Value,
     Rate,
+    /// Of the server, which is started anew.
+    Shards,
 }
 
 /// `pipeline=1..1024` (doubling) or `clients=1,10,100`.
@@ -31,7 +33,8 @@ pub struct Sweep {
     steps: Vec<f64>,
 }
 
-const WORDS: &str = "such as pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k or rate=10k..1m";
+const WORDS: &str =
+    "such as pipeline=1..1024 (doubling), clients=1,10,100, value=8..64k, rate=10k..1m or shards=1,2,4";
 
 pub fn parse(text: &str) -> Result<Sweep, String> {
     let (name, values) =
@@ -41,7 +44,8 @@ pub fn parse(text: &str) -> Result<Sweep, String> {
         "clients" => (Setting::Clients, 1e6),
         "value" => (Setting::Value, f64::from(1 << 29)),
         "rate" => (Setting::Rate, 1e9),
-        _ => return Err(format!("'{name}' is none of pipeline, clients, value and rate, {WORDS}")),
+        "shards" => (Setting::Shards, 4096.0),
+        _ => return Err(format!("'{name}' is none of pipeline, clients, value, rate and shards, {WORDS}")),
     };
     let number = |text: &str| {
         let number = crate::options::parse_rate(text).ok();
@@ -94,6 +98,10 @@ impl Sweep {
                     options.rate = Some(value);
                     "rate"
                 }
+                Setting::Shards => {
+                    options.shards = Some(value as u32);
+                    "shards"
+                }
             };
             (format!(" {name}={value}"), options)
         };
@@ -108,6 +116,12 @@ impl Sweep {
 
     pub fn sets_values(&self) -> bool {
         self.setting == Setting::Value
+    }
+
+    /// If it goes over the server's shards: their number in each step, and a sweep of this step alone.
+    pub fn over_shards(&self) -> Option<Vec<(u32, Sweep)>> {
+        let step = |&value: &f64| (value as u32, Sweep { steps: vec![value], ..self.clone() });
+        (self.setting == Setting::Shards).then(|| self.steps.iter().map(step).collect())
     }
 }
 
@@ -199,6 +213,10 @@ mod tests {
         let applied = parse("value=8..64k").unwrap().steps(&LoadOptions::default());
         let last = applied.last().unwrap();
         assert_eq!((last.0.as_str(), last.1.value_bytes), (" value=64000", 64_000));
+        let shards = parse("shards=1,4").unwrap();
+        assert_eq!(shards.steps(&LoadOptions::default())[1].1.shards, Some(4));
+        assert_eq!(shards.over_shards().unwrap()[1], (4, parse("shards=4").unwrap()));
+        assert_eq!(parse("clients=1,4").unwrap().over_shards(), None);
         for (wrong, part) in [
             ("pipeline", "pipeline=1..1024"),
             ("depth=1..2", "none of pipeline"),
@@ -206,6 +224,8 @@ mod tests {
             ("clients=1,x", "'x'"),
             ("clients=1.5", "1.5"),
             ("value=9..8", "goes down"),
+            ("shards=0,1", "'0'"),
+            ("shards=5000", "4096 for shards"),
         ] {
             let error = parse(wrong).unwrap_err();
             assert!(error.contains(part), "{wrong}: {error}");

@@ -167,8 +167,8 @@ impl<E: Engine> Worker<E> {
             let position = worker.connections.len();
             worker.place(token, position);
             let random = Random::new(worker.plan.seed, socket.number);
-            let state = State::default();
-            let draws = Draws { random, keys: socket.keys, number: socket.number, state };
+            let state = State::new(socket.number, socket.node);
+            let draws = Draws { random, keys: socket.keys, state };
             worker.connections.push(Connection {
                 token,
                 away: false,

@@ -38,8 +38,6 @@ enum Content {
 pub struct Draws {
     pub random: Random,
     pub keys: KeySet,
-    /// The connection's number, counted over all threads.
-    pub number: u64,
     pub state: State,
 }
 
@@ -93,6 +91,21 @@ impl Workload {
         Workload { kinds: Vec::new(), checks: Vec::new(), name: name.into(), ..Workload::of_test(&ping, 1) }
     }
 
+    /// The node of each connection: of the `clients` of the load, then of the others. The error says why there
+    /// are too few.
+    pub fn place(&self, clients: usize, nodes: usize) -> Result<Vec<usize>, String> {
+        let place = |kind, count| match &self.content {
+            Content::Test { .. } => Ok((0..count).map(|number| number % nodes).collect()),
+            Content::Profile(compiled) => compiled.place(kind, count, nodes),
+        };
+        let mut placed: Vec<usize> = place(None, clients)?;
+        for same in self.own_connections.chunk_by(|a, b| a == b) {
+            let (Role::Own(kind) | Role::Subscriber(kind)) = same[0] else { continue };
+            placed.extend(place(Some(kind), same.len())?);
+        }
+        Ok(placed)
+    }
+
     /// A buffer for pipelines of at most so many requests.
     pub fn buffer(&self, pipeline: usize) -> Vec<u8> {
         match &self.content {
@@ -134,9 +147,7 @@ impl Workload {
             Content::Test { requests, range } => {
                 (requests.append(buffer, &mut draws.random, &draws.keys, *range), 0)
             }
-            Content::Profile(compiled) => {
-                compiled.append(buffer, &mut draws.random, &mut draws.state, draws.number)
-            }
+            Content::Profile(compiled) => compiled.append(buffer, &mut draws.random, &mut draws.state),
         }
     }
 
@@ -155,7 +166,7 @@ impl Workload {
     /// Only profiles have other kinds than those of the load.
     fn append_kind(&self, kind: u16, first_key: Option<u64>, buffer: &mut Vec<u8>, draws: &mut Draws) {
         if let Content::Profile(compiled) = &self.content {
-            compiled.append_kind(kind, first_key, buffer, &mut draws.random, &mut draws.state, draws.number);
+            compiled.append_kind(kind, first_key, buffer, &mut draws.random, &mut draws.state);
         }
     }
 }

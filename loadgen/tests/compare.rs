@@ -1,8 +1,14 @@
 //! Two servers beside each other, and what can go wrong with them.
 
+#[path = "support/server.rs"]
+mod server;
+
 use std::process::{Command, Output};
 
-use polder_loadgen::result::ResultFile;
+use polder_loadgen::client::Value;
+use polder_loadgen::result::{ResultFile, Run};
+
+use server::{Server, polder_server};
 
 const REDIS: &str = "redis-server --save ''";
 
@@ -90,4 +96,135 @@ fn wrong_options_are_named() {
     let done = compare(&["--a", REDIS]);
     assert_eq!(done.status.code(), Some(1));
     assert!(text(&done.stderr).contains("--b"), "{}", text(&done.stderr));
+}
+
+fn runs_of(folder: &tempfile::TempDir, side: &str) -> Vec<Run> {
+    let bytes = std::fs::read(folder.path().join(format!("compare-{side}.json"))).unwrap();
+    ResultFile::parse(&bytes).unwrap().runs
+}
+
+const SHORT: [&str; 12] =
+    ["-t", "set,get", "-P", "4", "-c", "5", "-r", "1000", "--seconds", "0.2", "--rounds", "2"];
+
+#[test]
+fn servers_that_run_already() {
+    let (redis, polder) = (Server::redis(&[]), Server::polder(&["--shards", "1"]));
+    redis.ask(&["SET", "mine", "stays"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (format!("localhost:{}", redis.port), polder.socket());
+    let servers = ["--a", &a, "--b", b.to_str().unwrap(), "--output", folder.path().to_str().unwrap()];
+    let done = compare(&[&servers[..], &SHORT].concat());
+    let (shown, told) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success(), "{shown}{told}");
+    // Told before the load, and kept with the figures.
+    for part in ["NOTE: a (localhost:", "key:000000000000 (numbers below 1000)", "leaves them behind"] {
+        assert!(told.contains(part) && shown.contains(part), "'{part}' is missing: {shown}{told}");
+    }
+    assert!(!shown.contains("writes snapshots"), "{shown}");
+    // Both processes were found.
+    for side in ["a", "b"] {
+        let runs = runs_of(&folder, side);
+        assert_eq!(runs.len(), 2);
+        assert!(runs.iter().all(|run| run.server.is_some_and(|server| server.ns_per_request() > 0.0)));
+    }
+    let page = std::fs::read_to_string(folder.path().join("compare.md")).unwrap();
+    assert!(page.contains("which ran already") && !page.contains("fresh servers"), "{page}");
+    // They still run, with what they had and what the load set.
+    assert_eq!(redis.ask(&["GET", "mine"]), Value::Text("stays".into()));
+    assert_eq!((redis.keys("*"), polder.keys("key:*")), (1001, 1000));
+}
+
+#[test]
+fn a_server_whose_process_is_not_known() {
+    let redis = Server::redis(&["--requirepass", "secret"]);
+    let folder = tempfile::tempdir().unwrap();
+    // Behind a relay the server seems to be elsewhere: it names another process than the one that listens. A
+    // server with another age than its process is as good as that.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || answer_as_elsewhere(&listener));
+    let a = format!("127.0.0.1:{}", redis.port);
+    let servers =
+        ["--a", &a, "--a-pass", "secret", "--b", &address, "--output", folder.path().to_str().unwrap()];
+    let load = ["-t", "ping", "-P", "1", "-c", "3", "-r", "10", "--seconds", "0.2", "--rounds", "1"];
+    let done = compare(&[&servers[..], &load].concat());
+    let shown = text(&done.stdout);
+    assert!(done.status.success(), "{shown}{}", text(&done.stderr));
+    for part in ["not measured", "PING, pipeline 1: the processor time of b was not measured", "--b-pid"] {
+        assert!(shown.contains(part), "'{part}' is missing: {shown}");
+    }
+    let page = std::fs::read_to_string(folder.path().join("compare.md")).unwrap();
+    assert!(page.contains("--a-pass '***'") && !page.contains("secret"), "{page}");
+    assert!(runs_of(&folder, "a")[0].server.is_some() && runs_of(&folder, "b")[0].server.is_none());
+    // Its number can be given.
+    let process = redis.id().to_string();
+    let done = compare(&[&servers[..], &load, &["--b-pid", &process]].concat());
+    assert!(done.status.success() && !text(&done.stdout).contains("not measured"), "{}", text(&done.stdout));
+}
+
+/// A server that answers every PING, and INFO with the number of a process that is not as old as it.
+fn answer_as_elsewhere(listener: &std::net::TcpListener) {
+    use std::io::{Read, Write};
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                let request = String::from_utf8_lossy(&buffer[..count]).to_ascii_uppercase();
+                let info = "process_id:1\r\nuptime_in_seconds:99999999999\r\n";
+                let reply = match request {
+                    _ if request.contains("INFO") => format!("${}\r\n{info}\r\n", info.len()),
+                    // All keys fit in one read.
+                    _ if request.contains("SET") => "+OK\r\n".repeat(request.matches("SET").count()),
+                    _ if request.contains("PING") => "+PONG\r\n".repeat(request.matches("PING").count()),
+                    _ => "*0\r\n".into(),
+                };
+                if stream.write_all(reply.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn snapshots_are_noted_of_who_writes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let polder = format!("{} --shards 1 --save '3600 1'", polder_server().display());
+    let servers = ["--a", &polder, "--b", "redis-server --save '3600 1' --appendonly yes"];
+    let load = ["-t", "ping", "-P", "1", "-c", "3", "--seconds", "0.1", "--rounds", "1"];
+    let done = compare(&[&servers[..], &load, &["--output", folder.path().to_str().unwrap()]].concat());
+    let shown = text(&done.stdout);
+    assert!(done.status.success(), "{shown}{}", text(&done.stderr));
+    assert!(shown.contains("NOTE: b writes snapshots (save 3600 1)"), "{shown}");
+    assert!(shown.contains("NOTE: b logs its writes"), "{shown}");
+    // Whether the other does so it knows by itself.
+    let server = Server::polder(&[]);
+    let saves =
+        !matches!(server.ask(&["COMMAND", "INFO", "BGSAVE"]), Value::Array(list) if list == [Value::Null]);
+    assert_eq!(shown.contains("NOTE: a writes snapshots"), saves, "{shown}");
+}
+
+#[test]
+fn wrong_servers_that_run_are_named() {
+    let redis = Server::redis(&["--requirepass", "secret"]);
+    let running = format!("127.0.0.1:{}", redis.port);
+    for (words, code, part) in [
+        (&["--a", "127.0.0.1:1", "--b", REDIS][..], 2, "--a: 127.0.0.1:1: "),
+        (&["--a", REDIS, "--b", "unix:/no/such.sock"], 2, "--b: /no/such.sock: "),
+        (&["--a", &running, "--b", REDIS], 2, "NOAUTH"),
+        (&["--a", &running, "--a-pass", "wrong", "--b", REDIS], 2, "WRONGPASS"),
+        (
+            &["--a", &running, "--a-pass", "secret", "--a-pid", "4194999", "--b", REDIS],
+            1,
+            "no process 4194999",
+        ),
+        (&["--a", REDIS, "--b", REDIS, "--b-pid", "1"], 1, "--b-pid: is for a server that runs already"),
+        (&["--a", REDIS, "--b", REDIS, "--a-pass", "x"], 1, "--a-pass: is for a server that runs already"),
+        (&["--a", REDIS, "--b", REDIS, "--a-pid", "x"], 1, "--a-pid"),
+    ] {
+        let done = compare(&[words, &["--seconds", "0.1"]].concat());
+        assert_eq!(done.status.code(), Some(code), "{words:?}: {}", text(&done.stderr));
+        assert!(text(&done.stderr).contains(part), "{words:?}: {}", text(&done.stderr));
+    }
 }

@@ -1,76 +1,19 @@
 //! Every built-in profile against redis-server, and those whose commands it has against polder-server; and
 //! what is said of profiles that are wrong.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+#[path = "support/server.rs"]
+mod server;
+
+use std::process::{Command, Output};
 
 use clap::Parser;
-use polder_loadgen::client::{Address, Client, Handshake, Value};
+use polder_loadgen::client::Value;
 use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::profile::BUILT_IN;
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
 
-/// A server of this test's own.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    fn start(program: &Path, flags: &[&str]) -> Server {
-        // The port is free again when the server takes it; no other asks the kernel for the same meanwhile.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(program);
-        command.args(["--port", &port.to_string()]).args(flags);
-        command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let server = Server { process, port };
-        let end = Instant::now() + Duration::from_secs(10);
-        while Client::connect(&server.address(), &Handshake::default()).is_err() {
-            assert!(Instant::now() < end, "{} does not listen", program.display());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    fn redis() -> Server {
-        Server::start(Path::new("redis-server"), &["--save", ""])
-    }
-
-    fn polder() -> Server {
-        Server::start(&polder_server(), &["--shards", "2"])
-    }
-
-    fn address(&self) -> Address {
-        Address::Tcp { host: "127.0.0.1".into(), port: self.port }
-    }
-
-    fn ask(&self, words: &[&str]) -> Value {
-        Client::connect(&self.address(), &Handshake::default()).unwrap().ask(words).unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended already needs no end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The server beside the generator; built if nobody did so yet.
-fn polder_server() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
-    if !path.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "polder", "--bin", "polder-server"]);
-        assert!(build.status().unwrap().success());
-    }
-    path
-}
+use server::Server;
 
 fn runs(line: &str) -> Vec<Run> {
     let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
@@ -95,7 +38,7 @@ fn check(name: &str, run: &Run) {
 
 #[test]
 fn every_profile_runs_against_redis_server() {
-    let server = Server::redis();
+    let server = Server::redis(&[]);
     for (name, _) in BUILT_IN {
         for more in ["-P 4", "-3 --rate 3k -P 8"] {
             let run = runs(&format!("-p {} --profile {name} {SHORT} {more}", server.port)).remove(0);
@@ -114,7 +57,7 @@ fn every_profile_runs_against_redis_server() {
 
 #[test]
 fn profiles_run_against_polder_server() {
-    let server = Server::polder();
+    let server = Server::polder(&["--shards", "2"]);
     let known = |command: &str| match server.ask(&["COMMAND", "INFO", command]) {
         Value::Array(entries) => matches!(entries.first(), Some(Value::Array(fields)) if !fields.is_empty()),
         other => panic!("{other:?}"),
@@ -139,7 +82,7 @@ fn profiles_run_against_polder_server() {
 
 #[test]
 fn misses_are_followed_up() {
-    let server = Server::redis();
+    let server = Server::redis(&[]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.toml");
     std::fs::write(
@@ -172,6 +115,52 @@ on_miss = { commands = [["SET", "{item}", "{value}"]], expect = "ok" }
     }
 }
 
+/// The server counts how often each key is drawn.
+#[test]
+fn scrambled_keys_are_hot_elsewhere() {
+    let server = Server::redis(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("counts.toml");
+    let hottest = |scrambled: bool| {
+        let text = format!(
+            "about = \"Counts how often each key is drawn\"\n[keys.item]\nprefix = \"item:\"\ncount = 1000\n\
+             distribution = \"zipfian\"\ntheta = 1.0\nscrambled = {scrambled}\n[[operations]]\nname = \"count\"\n\
+             commands = [[\"ZINCRBY\", \"counts\", \"1\", \"{{item}}\"]]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        server.ask(&["FLUSHALL"]);
+        let line = format!("-p {} --profile {} -q -c 4 -P 16 -n 40000", server.port, path.display());
+        let run = runs(&line).remove(0);
+        assert_eq!((run.errors, run.load.distribution.contains("scrambled")), (0, scrambled));
+        match server.ask(&["ZREVRANGE", "counts", "0", "9", "WITHSCORES"]) {
+            Value::Array(texts) => texts,
+            other => panic!("{other:?}"),
+        }
+    };
+    let numbers = |texts: &[Value]| -> Vec<(u64, f64)> {
+        let text = |value: &Value| match value {
+            Value::Text(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        let number = |pair: &[Value]| {
+            let item = text(&pair[0]);
+            (item.strip_prefix("item:").unwrap().parse().unwrap(), text(&pair[1]).parse().unwrap())
+        };
+        texts.chunks(2).map(number).collect()
+    };
+    let (plain, scrambled) = (numbers(&hottest(false)), numbers(&hottest(true)));
+    // 40,000 draws of theta 1 over 1000 keys: 5343 for the first, and half of that for the second.
+    for found in [&plain, &scrambled] {
+        assert!(
+            (5000.0..5700.0).contains(&found[0].1) && (2400.0..2950.0).contains(&found[1].1),
+            "{found:?}"
+        );
+    }
+    assert_eq!((plain[0].0, plain[1].0), (0, 1));
+    assert!(plain.iter().all(|&(number, _)| number < 20), "{plain:?}");
+    assert!(scrambled.iter().filter(|&&(number, _)| number >= 100).count() >= 6, "{scrambled:?}");
+}
+
 /// 400 reads of 200 keys: each was missed once, or none.
 fn check_counts(run: &Run, misses: u64) {
     assert_eq!((run.errors, run.wrong, &run.failure), (0, 0, &None));
@@ -182,7 +171,7 @@ fn check_counts(run: &Run, misses: u64) {
 
 #[test]
 fn sweeps_have_a_run_for_each_step() {
-    let server = Server::redis();
+    let server = Server::redis(&[]);
     let runs = runs(&format!("-p {} -t set,ping -n 2000 -q --sweep pipeline=1..6", server.port));
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     assert_eq!(names[..4], ["SET pipeline=1", "SET pipeline=2", "SET pipeline=4", "SET pipeline=6"]);
@@ -213,6 +202,8 @@ fn errors_name_line_and_field() {
     let path = folder.path().join("wrong.toml");
     let cases = [
         (with("theta = 0.5"), "keys.item.theta: only distribution = \"zipfian\""),
+        (with("scrambled = true"), "line 5: keys.item.scrambled: only distribution = \"zipfian\""),
+        (with("distribution = \"zipfian\"\nscrambled = 1"), "line 6: 'scrambled = 1': invalid type: integer"),
         (with("theta = 50.0"), "line 5: keys.item.theta: must be a number from 0.0 to 10.0"),
         (
             with("distribution = \"normal\""),

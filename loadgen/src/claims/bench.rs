@@ -60,7 +60,7 @@ impl Bench {
 
     /// Measures the load of these words of a command line.
     pub fn load(&self, words: &[&str]) -> Result<Run, Failure> {
-        let target = Target { server: &self.server, engine: self.engine, cpus: &self.load_cpus };
+        let target = Target::started(&self.server, self.engine, &self.load_cpus);
         // The default is for measurements that are longer than those of a quick run.
         let is_timed = words.contains(&"--seconds");
         let warmup: &[&str] = if is_timed && self.quick { &["--warmup", "0.1"] } else { &[] };

@@ -3,30 +3,33 @@
 //! ```text
 //!   for each round, in the order a b, b a, b a, a b, …:
 //!       fresh server on its processors ─► for each pipeline and test: preload, load ─► kill
+//!       (one that runs already is only loaded)
 //!   then: medians over the rounds, ratios round by round ─► table, sentences, Markdown, two results
 //! ```
 //!
-//! Only one server runs at a time. What is compared first is the processor time of the server per request,
+//! Only one of the servers that are started runs at a time. What is compared first is the processor time of the server per request,
 //! which does not depend on how fast the generator is. A ratio counts as a difference only if all rounds
 //! agree on its direction.
 
 mod options;
 pub mod ratio;
+mod side;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use crate::client::Value;
 use crate::error::Failure;
 use crate::machine::{Machine, own_words};
+use crate::origin::server_name;
 use crate::report::write_json;
 use crate::result::{ResultFile, Run};
 use crate::runner;
-use crate::servers::{MachineLock, Server, free_port};
+use crate::servers::MachineLock;
 use crate::single::Target;
 
 pub use options::CompareOptions;
-use table::{Cell, Comparison, Sample};
+use side::Side;
+use table::{Cell, Comparison, LETTERS, Sample};
 
 /// Load before anything is counted, as a share of the measurement.
 const WARMUP_SHARE: f64 = 0.25;
@@ -34,29 +37,34 @@ const WARMUP_SHARE: f64 = 0.25;
 pub fn run(options: &CompareOptions) -> Result<(), Failure> {
     let engine = runner::choose_engine(options.engine)?;
     let (server_cpus, load_cpus) = options.processors.choose();
-    let lines = [&options.a, &options.b];
-    let machine = Machine::describe(&[&options.a.program, &options.b.program], command());
+    let cells = options.cells()?;
+    let sides = Side::both(options)?;
+    let machine = Machine::with_servers(sides.iter().map(Side::version).collect(), command());
     if machine.is_busy() {
         eprintln!("WARNING: the load average is {:.2}: something else runs here", machine.load_average);
     }
-    let mut comparison = Comparison::new(lines.map(|line| line.text.clone()));
+    let mut comparison = Comparison::new([sides[0].text(), sides[1].text()]);
+    for (side, letter) in sides.iter().zip(LETTERS) {
+        for note in side.notes(letter, options, &load_cpus) {
+            eprintln!("NOTE: {note}");
+            comparison.note(note);
+        }
+    }
     if server_cpus == load_cpus {
         comparison
             .note("the server and the load share a processor: latencies and rates are those of both".into());
     }
-    let cells = options.cells()?;
     let begun = ResultFile::begin(String::new());
     for round in 0..options.rounds {
         for side in order(round) {
-            let line = lines[side];
-            eprintln!("round {} of {}: {}", round + 1, options.rounds, line.text);
+            eprintln!("round {} of {}: {}", round + 1, options.rounds, sides[side].text());
             let _lock = MachineLock::take(options.lock.as_deref())?;
-            let server = Server::start(&line.launch(free_port()?, &server_cpus))?;
+            let server = sides[side].ready(&server_cpus)?;
             if round == 0 {
-                comparison.names[side] = server.name()?;
-                notes_on(&server, &line.text, &mut comparison);
+                comparison.names[side] = server_name(&mut server.client()?);
+                server.saving(LETTERS[side]).into_iter().for_each(|note| comparison.note(note));
             }
-            let target = Target { server: &server, engine, cpus: &load_cpus };
+            let target = server.target(engine, &load_cpus);
             for cell in &cells {
                 let run = measure(&target, options, cell)?;
                 comparison.add(Sample { side, round, cell: cell.clone(), run });
@@ -92,26 +100,6 @@ fn measure(target: &Target, options: &CompareOptions, cell: &Cell) -> Result<Run
     let mut line = what;
     line.extend(how.iter().flat_map(|(flag, value)| [*flag, value.as_str()]));
     target.load_one(&line)
-}
-
-/// A server that writes snapshots meanwhile does work that the other may not do.
-fn notes_on(server: &Server, text: &str, comparison: &mut Comparison) {
-    let Ok(mut client) = server.client() else { return };
-    let mut setting = |name: &str| match client.ask(&["CONFIG", "GET", name]) {
-        Ok(Value::Array(pair)) => match pair.into_iter().nth(1) {
-            Some(Value::Text(value)) => value,
-            _ => String::new(),
-        },
-        _ => String::new(),
-    };
-    let save = setting("save");
-    if !save.is_empty() {
-        comparison
-            .note(format!("'{text}' writes snapshots (save {save}): add --save '' to measure it without"));
-    }
-    if setting("appendonly") == "yes" {
-        comparison.note(format!("'{text}' logs its writes (appendonly yes)"));
-    }
 }
 
 fn write(

@@ -8,19 +8,36 @@ use crate::command::{Test, test_names};
 use crate::error::Failure;
 use crate::keys::RANGE_MAX;
 use crate::options::{EngineChoice, parse_seconds};
-use crate::servers::{CommandLine, ProcessorOptions};
+use crate::servers::ProcessorOptions;
 
+use super::side::Named;
 use super::table::Cell;
 
 #[derive(Debug, Clone, Args)]
 pub struct CompareOptions {
-    /// The first server, such as 'polder-server --shards 1': {port} in it is replaced, else --port N is
-    /// added. A program without a folder is looked for beside this one, then in PATH.
-    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse)]
-    pub a: CommandLine,
-    /// The second server, such as "redis-server --save ''".
-    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse)]
-    pub b: CommandLine,
+    /// The first server. Either a command line such as 'polder-server --shards 1', which is started for each
+    /// turn: {port} in it is replaced, else --port N is added; a program without a folder is looked for
+    /// beside this one, then in PATH. Or a server that runs already: 127.0.0.1:6379, or the path of its unix
+    /// socket. That one is loaded where it is: keys are written to it (which ones is told), nothing else is
+    /// changed, and what it holds stays.
+    #[arg(long, value_name = "COMMAND|ADDRESS", value_parser = Named::parse)]
+    pub a: Named,
+    /// The second server, such as "redis-server --save ''", or the address of one that runs.
+    #[arg(long, value_name = "COMMAND|ADDRESS", value_parser = Named::parse)]
+    pub b: Named,
+    /// Process of a first server that runs already on this machine, for its processor time; found by itself
+    /// if INFO tells it.
+    #[arg(long, value_name = "PID")]
+    pub a_pid: Option<u32>,
+    /// The same of the second server.
+    #[arg(long, value_name = "PID")]
+    pub b_pid: Option<u32>,
+    /// Password of a first server that runs already.
+    #[arg(long, value_name = "PASSWORD")]
+    pub a_pass: Option<String>,
+    /// Password of a second server that runs already.
+    #[arg(long, value_name = "PASSWORD")]
+    pub b_pass: Option<String>,
     /// Tests: set,get,… (a wrong name lists all).
     #[arg(short, long, value_name = "NAMES", value_delimiter = ',', default_value = "set,get")]
     pub tests: Vec<String>,
@@ -46,7 +63,7 @@ pub struct CompareOptions {
     /// Length of each measurement.
     #[arg(long, default_value = "1", value_parser = parse_seconds)]
     pub seconds: f64,
-    /// Rounds, each with fresh servers; the spread is what they differ by.
+    /// Rounds, each with fresh servers if they are started here; the spread is what they differ by.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
     /// Threads of the generator.
@@ -91,8 +108,12 @@ impl CompareOptions {
             Some(profile) => format!("profile {profile}"),
             None => format!("{} random keys, {}-byte values", self.keys, self.value_bytes),
         };
+        let rounds = match (&self.a, &self.b) {
+            (Named::Line(_), Named::Line(_)) => "rounds with fresh servers",
+            _ => "rounds",
+        };
         format!(
-            "closed loop, {} connections, {load}, {} rounds with fresh servers, {} s for each figure",
+            "closed loop, {} connections, {load}, {} {rounds}, {} s for each figure",
             self.clients, self.rounds, self.seconds
         )
     }

@@ -34,6 +34,11 @@ pub struct Comparison {
     notes: Vec<String>,
 }
 
+/// What the sides are called.
+pub const LETTERS: [char; 2] = ['a', 'b'];
+
+const NOT_MEASURED: &str = "not measured";
+
 const COLUMNS: [&str; 10] = [
     "test",
     "pipeline",
@@ -83,6 +88,11 @@ impl Comparison {
         median(self.runs(side, cell).map(|(_, run)| value(run)).collect())
     }
 
+    /// Whether all runs tell the server's processor time.
+    fn is_measured(&self, side: usize, cell: &Cell) -> bool {
+        self.runs(side, cell).all(|(_, run)| run.server.is_some())
+    }
+
     /// b to a in each round that has both.
     fn ratio(&self, cell: &Cell, value: impl Fn(&Run) -> f64) -> Option<Ratio> {
         let pairs: Vec<(f64, f64)> = self
@@ -109,6 +119,7 @@ impl Comparison {
                 format!("{p50:.0}/{p99:.0}")
             };
             let cost = |side| match self.median_of(side, cell, server_ns) {
+                _ if !self.is_measured(side, cell) => NOT_MEASURED.into(),
                 ns if ns > 0.0 => format!("{ns:.0}"),
                 _ => "-".into(),
             };
@@ -134,8 +145,15 @@ impl Comparison {
         let cells = self.cells();
         let sentence = |cell: &Cell| {
             let ratio = self.ratio(cell, server_ns);
-            let text = ratio
-                .map_or_else(|| "no processor time was seen: measure for longer".into(), Ratio::sentence);
+            let missing: Vec<String> = (0..2)
+                .filter(|&side| !self.is_measured(side, cell))
+                .map(|side| LETTERS[side].to_string())
+                .collect();
+            let text = match ratio {
+                Some(ratio) => ratio.sentence(),
+                None if missing.is_empty() => "no processor time was seen: measure for longer".into(),
+                None => format!("the processor time of {} was not measured", missing.join(" and ")),
+            };
             format!("{}, pipeline {}: {text}", cell.test.to_uppercase(), cell.pipeline)
         };
         cells.iter().map(sentence).collect()
@@ -161,7 +179,7 @@ impl Comparison {
     /// For a terminal.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (side, letter) in ["a", "b"].into_iter().enumerate() {
+        for (side, letter) in LETTERS.into_iter().enumerate() {
             text.push_str(&format!("{letter}: {} ({})\n", self.lines[side], self.names[side]));
         }
         let mut table = Table::new(COLUMNS);
@@ -177,7 +195,7 @@ impl Comparison {
             "# {} and {}\n\n- Date: {}\n- Machine: {}\n",
             self.names[0], self.names[1], machine.date, machine.machine
         );
-        for (side, letter) in ["a", "b"].into_iter().enumerate() {
+        for (side, letter) in LETTERS.into_iter().enumerate() {
             page.push_str(&format!("- {letter}: `{}` ({})\n", self.lines[side], machine.servers[side]));
         }
         page.push_str(&format!("- Load: {load}; medians over the rounds, [least … most] of the rounds\n"));

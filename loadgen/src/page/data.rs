@@ -10,7 +10,7 @@ use crate::units;
 const RUNS_MAX: usize = 2000;
 
 /// What a sweep may step through.
-const STEPS: [&str; 4] = ["pipeline", "clients", "value", "rate"];
+const STEPS: [&str; 5] = ["pipeline", "clients", "value", "rate", "shards"];
 
 /// One file.
 pub struct Source {
@@ -60,19 +60,21 @@ pub enum Parameter {
     Keys,
     Rate,
     Threads,
+    Shards,
 }
 
 impl Parameter {
-    pub const ALL: [Parameter; 6] = [
+    pub const ALL: [Parameter; 7] = [
         Parameter::Pipeline,
         Parameter::Clients,
         Parameter::ValueBytes,
         Parameter::Keys,
         Parameter::Rate,
         Parameter::Threads,
+        Parameter::Shards,
     ];
 
-    /// 0 for the rate of a closed loop.
+    /// 0 for the rate of a closed loop, and for shards that are not known.
     pub fn of(self, run: &Run) -> f64 {
         match self {
             Parameter::Pipeline => f64::from(run.load.pipeline),
@@ -81,6 +83,7 @@ impl Parameter {
             Parameter::Keys => run.load.keys as f64,
             Parameter::Rate => run.load.schedule.as_ref().map_or(0.0, |schedule| schedule.rate),
             Parameter::Threads => f64::from(run.load.threads),
+            Parameter::Shards => run.load.shards.map_or(0.0, f64::from),
         }
     }
 
@@ -92,6 +95,7 @@ impl Parameter {
             Parameter::Keys => "keys",
             Parameter::Rate => "offered rate",
             Parameter::Threads => "threads",
+            Parameter::Shards => "shards",
         }
     }
 
@@ -104,6 +108,7 @@ impl Parameter {
             Parameter::Keys => "keys",
             Parameter::Rate => "offered commands per second",
             Parameter::Threads => "threads of the generator",
+            Parameter::Shards => "shards of the server",
         }
     }
 
@@ -116,6 +121,9 @@ impl Parameter {
             Parameter::Rate if value == 0.0 => "closed loop".into(),
             Parameter::Rate => format!("{}/s offered", units::short(value)),
             Parameter::Threads => format!("{value} threads"),
+            Parameter::Shards if value == 0.0 => "as many shards as it has".into(),
+            Parameter::Shards if value == 1.0 => "1 shard".into(),
+            Parameter::Shards => format!("{value} shards"),
         }
     }
 }

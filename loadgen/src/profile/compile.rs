@@ -7,9 +7,10 @@ use std::io::Write;
 
 use toml::Spanned;
 
-use super::draws::{Distribution, Zipfian, draw};
+use super::draws::{Distribution, Permutation, Zipfian, draw};
 use super::file::{Expectation, KeySpace, Profile, Shape, Sizes, Words, line_of, parse_range};
-use crate::check::{Check, Missed};
+use super::route::Routes;
+use crate::check::Check;
 use crate::command::Expect;
 use crate::keys::Random;
 use crate::tally::KindName;
@@ -25,6 +26,8 @@ const THETA_DEFAULT: f64 = 0.99;
 /// What the requests of a profile are made of.
 #[derive(Debug, Clone)]
 pub struct Compiled {
+    /// Of a cluster: where each request belongs.
+    pub(super) routes: Option<Routes>,
     spaces: Vec<Space>,
     values: Vec<(u64, u64, f64)>,
     ttls: Vec<(u64, u64, f64)>,
@@ -61,7 +64,7 @@ enum Segment {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Piece {
+pub enum Piece {
     Text(Vec<u8>),
     /// The request's key of this number.
     Key(u16),
@@ -77,6 +80,23 @@ enum Piece {
 
 const PLACEHOLDERS: &str = "{value}, {ttl}, {int:1..100}, {float:-1.5..1.5}, {sequence}, {connection}, {time_ms}, and the key spaces";
 
+/// A word of a command as it stands in the profile.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub text: String,
+    pub pieces: Vec<Piece>,
+    pub line: usize,
+}
+
+/// A command that is sent once, before everything else.
+#[derive(Debug, Clone)]
+pub struct SetupCommand {
+    pub bytes: Vec<u8>,
+    pub words: Vec<Written>,
+    /// The node of its keys; a command without keys is for all of them.
+    pub node: Option<usize>,
+}
+
 /// What a connection draws from, besides its random numbers.
 #[derive(Debug, Clone, Default)]
 pub struct State {
@@ -84,6 +104,27 @@ pub struct State {
     steps: Vec<u64>,
     sequence: u64,
     word: Vec<u8>,
+    /// The connection's number, counted over all threads.
+    connection: u64,
+    /// The node of a cluster that it leads to.
+    node: usize,
+}
+
+impl State {
+    pub fn new(connection: u64, node: usize) -> State {
+        State { connection, node, ..State::default() }
+    }
+
+    /// The number of the request that was drawn last, and room to put its key together.
+    pub(super) fn for_key(&mut self) -> (u64, &mut Vec<u8>) {
+        (self.sequence, &mut self.word)
+    }
+}
+
+/// A request that is drawn and not written yet.
+pub(super) struct Drawn {
+    pub kind: u16,
+    pub keys: [u64; KEYS_MAX],
 }
 
 /// All that a workload needs of a profile.
@@ -99,10 +140,11 @@ pub struct Parts {
     pub value_bytes: u64,
     /// Names of all commands in it.
     pub commands: Vec<String>,
-    /// Requests of the setup.
-    pub setup: Vec<Vec<u8>>,
+    pub setup: Vec<SetupCommand>,
     /// For each preload how many numbers there are, and its kind among the compiled requests.
     pub preloads: Vec<(u64, u16, usize)>,
+    /// The commands of each of the compiled requests.
+    pub(super) written: Vec<Vec<Vec<Written>>>,
 }
 
 /// Puts a profile together; errors name the line.
@@ -147,7 +189,7 @@ pub fn compile(text: &str, profile: &Profile) -> Result<Parts, String> {
             builder.request_of(&preload.commands, Request { keys: vec![space], ..Request::default() })?;
         preloads.push((count, number, preload.commands.len()));
     }
-    let setup = profile.setup.iter().map(|words| builder.fixed(words)).collect::<Result<_, _>>()?;
+    let setup = profile.setup.iter().map(|words| builder.setup_command(words)).collect();
     let mut commands = builder.names;
     commands.extend(profile.requires.iter().map(|name| name.to_ascii_uppercase()));
     commands.sort();
@@ -163,6 +205,7 @@ pub fn compile(text: &str, profile: &Profile) -> Result<Parts, String> {
         commands,
         setup,
         preloads,
+        written: builder.written,
     })
 }
 
@@ -187,6 +230,7 @@ fn in_words(spaces: &[Space]) -> String {
         let distribution = match &space.distribution {
             Distribution::Uniform => "uniform".to_string(),
             Distribution::Zipfian(zipfian) => format!("zipfian {}", zipfian.theta()),
+            Distribution::Scrambled(zipfian, _) => format!("zipfian {}, scrambled", zipfian.theta()),
             Distribution::Hot { hot, share } => {
                 format!("{:.0} % to {hot} hot keys", share * 100.0)
             }
@@ -202,6 +246,7 @@ struct Builder<'a> {
     has_value: bool,
     has_ttl: bool,
     compiled: Compiled,
+    written: Vec<Vec<Vec<Written>>>,
     names: Vec<String>,
 }
 
@@ -217,6 +262,7 @@ impl<'a> Builder<'a> {
         let mut random = Random::new(0, 0);
         let letter = |_| b'a' + random.below(26) as u8;
         let compiled = Compiled {
+            routes: None,
             spaces,
             letters: (0..longest.min(LETTERS)).map(letter).collect(),
             values,
@@ -226,7 +272,7 @@ impl<'a> Builder<'a> {
             total_weight: 0,
         };
         let (has_value, has_ttl) = (profile.value.is_some(), profile.ttl.is_some());
-        Ok(Builder { text, has_value, has_ttl, compiled, names: Vec::new() })
+        Ok(Builder { text, has_value, has_ttl, compiled, written: Vec::new(), names: Vec::new() })
     }
 
     fn at(&self, offset: usize, field: &str, reason: &str) -> String {
@@ -256,12 +302,15 @@ impl<'a> Builder<'a> {
         // Key placeholders by their text: a key that is given is the first of its space.
         let mut slots: Vec<(u16, String)> =
             request.keys.iter().map(|&space| (space, String::new())).collect();
+        let mut written = Vec::new();
         for words in commands {
             let Some(name) = words.first() else { return Err("commands: a command has no words".into()) };
             self.names.push(name.get_ref().to_ascii_uppercase());
             let mut fixed = format!("*{}\r\n", words.len()).into_bytes();
+            let mut written_words = Vec::new();
             for word in words {
                 let pieces = self.pieces(word, &mut slots)?;
+                written_words.push(self.written(word, pieces.clone()));
                 match &pieces[..] {
                     [] => fixed.extend_from_slice(b"$0\r\n\r\n"),
                     [Piece::Text(text)] => append_word(&mut fixed, text),
@@ -272,7 +321,9 @@ impl<'a> Builder<'a> {
                 }
             }
             request.segments.push(Segment::Fixed(fixed));
+            written.push(written_words);
         }
+        self.written.push(written);
         request.segments.retain(|segment| !matches!(segment, Segment::Fixed(bytes) if bytes.is_empty()));
         request.keys = slots.iter().map(|(space, _)| *space).collect();
         self.compiled.requests.push(request);
@@ -280,13 +331,20 @@ impl<'a> Builder<'a> {
     }
 
     /// A command without placeholders.
-    fn fixed(&mut self, words: &Words) -> Result<Vec<u8>, String> {
+    fn setup_command(&mut self, words: &Words) -> SetupCommand {
         let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
         self.names.extend(words.first().map(|name| name.get_ref().to_ascii_uppercase()));
         for word in words {
             append_word(&mut bytes, word.get_ref().as_bytes());
         }
-        Ok(bytes)
+        let piece = |word: &Spanned<String>| vec![Piece::Text(word.get_ref().as_bytes().to_vec())];
+        let words = words.iter().map(|word| self.written(word, piece(word))).collect();
+        SetupCommand { bytes, words, node: None }
+    }
+
+    fn written(&self, word: &Spanned<String>, pieces: Vec<Piece>) -> Written {
+        let line = line_of(self.text, word.span().start);
+        Written { text: word.get_ref().clone(), pieces, line }
     }
 
     /// The texts and placeholders of a word; `{{` is a brace.
@@ -386,8 +444,13 @@ fn space_of(text: &str, name: &str, space: &KeySpace) -> Result<Space, String> {
         }
         (_, None, None) => match space.distribution {
             Shape::Zipfian => {
-                let theta = theta.map_or(THETA_DEFAULT, |theta| *theta.get_ref());
-                Distribution::Zipfian(Zipfian::new(count, theta))
+                let zipfian = Zipfian::new(count, theta.map_or(THETA_DEFAULT, |theta| *theta.get_ref()));
+                match &space.scrambled {
+                    Some(scrambled) if *scrambled.get_ref() => {
+                        Distribution::Scrambled(zipfian, Permutation::new(count))
+                    }
+                    _ => Distribution::Zipfian(zipfian),
+                }
             }
             Shape::Sequential => Distribution::Sequential,
             Shape::Uniform | Shape::Hot => Distribution::Uniform,
@@ -396,6 +459,12 @@ fn space_of(text: &str, name: &str, space: &KeySpace) -> Result<Space, String> {
     };
     if theta.is_some() && space.distribution != Shape::Zipfian {
         return Err(missing("theta", "only distribution = \"zipfian\" has it"));
+    }
+    if let Some(scrambled) = space.scrambled.as_ref().filter(|_| space.distribution != Shape::Zipfian) {
+        let line = line_of(text, scrambled.span().start);
+        return Err(format!(
+            "line {line}: keys.{name}.scrambled: only distribution = \"zipfian\" has hottest keys to scramble"
+        ));
     }
     if ["value", "ttl", "int", "float", "sequence", "connection", "time_ms"].contains(&name) {
         return Err(missing("prefix", "a key space cannot have the name of a placeholder"));
@@ -436,29 +505,30 @@ struct Shown<'a> {
 }
 
 impl Compiled {
-    /// Appends an operation, drawn by its weight: its kind and its first key.
-    pub fn append(
-        &self,
-        buffer: &mut Vec<u8>,
-        random: &mut Random,
-        state: &mut State,
-        connection: u64,
-    ) -> (u16, u64) {
-        let point = random.below(self.total_weight);
-        let operation = self.operations.iter().find(|operation| point < operation.1);
-        let kind = operation.map_or(0, |operation| operation.0);
-        (kind, self.append_kind(kind, None, buffer, random, state, connection))
+    /// The key spaces of a request's keys.
+    pub(super) fn key_spaces(&self, request: usize) -> &[u16] {
+        &self.requests[request].keys
     }
 
-    pub fn follow_up(
-        &self,
-        missed: Missed,
-        buffer: &mut Vec<u8>,
-        random: &mut Random,
-        state: &mut State,
-        connection: u64,
-    ) {
-        self.append_kind(missed.kind, Some(missed.key), buffer, random, state, connection);
+    /// What stands before a key's number, and whether it stands in braces.
+    pub(super) fn key_frame(&self, space: u16) -> (&str, bool) {
+        let space = &self.spaces[space as usize];
+        (&space.prefix, space.tag)
+    }
+
+    /// The nodes of `count` connections that send the load, or requests of one kind; `nodes` there are.
+    pub fn place(&self, kind: Option<u16>, count: usize, nodes: usize) -> Result<Vec<usize>, String> {
+        match &self.routes {
+            Some(routes) => routes.place(self, kind, count),
+            None => Ok((0..count).map(|number| number % nodes).collect()),
+        }
+    }
+
+    /// Appends an operation, drawn by its weight: its kind and its first key.
+    pub fn append(&self, buffer: &mut Vec<u8>, random: &mut Random, state: &mut State) -> (u16, u64) {
+        let drawn = self.draw_for_node(None, random, state);
+        self.write(&drawn, buffer, random, state);
+        (drawn.kind, drawn.keys[0])
     }
 
     /// Appends a request of this kind; its first key, which may be given.
@@ -469,20 +539,73 @@ impl Compiled {
         buffer: &mut Vec<u8>,
         random: &mut Random,
         state: &mut State,
-        connection: u64,
-    ) -> u64 {
-        let request = &self.requests[kind as usize];
+    ) {
+        let drawn = match first_key {
+            Some(_) => self.draw(Some(kind), first_key, random, state),
+            None => self.draw_for_node(Some(kind), random, state),
+        };
+        self.write(&drawn, buffer, random, state);
+    }
+
+    /// Appends a request of this kind to the buffer of the node that it belongs to; which one that is.
+    pub fn append_by_node(
+        &self,
+        kind: u16,
+        first_key: u64,
+        buffers: &mut [Vec<u8>],
+        random: &mut Random,
+        state: &mut State,
+    ) -> usize {
+        let drawn = self.draw(Some(kind), Some(first_key), random, state);
+        let node = self.routes.as_ref().map_or(0, |routes| routes.node(kind, &drawn.keys, random, state));
+        self.write(&drawn, &mut buffers[node], random, state);
+        node
+    }
+
+    /// Draws until a request belongs to the connection's node.
+    #[inline]
+    fn draw_for_node(&self, kind: Option<u16>, random: &mut Random, state: &mut State) -> Drawn {
+        loop {
+            let drawn = self.draw(kind, None, random, state);
+            match &self.routes {
+                Some(routes) if routes.node(drawn.kind, &drawn.keys, random, state) != state.node => {}
+                _ => return drawn,
+            }
+        }
+    }
+
+    /// Draws the keys of a request of this kind, or of an operation.
+    #[inline]
+    pub(super) fn draw(
+        &self,
+        kind: Option<u16>,
+        first_key: Option<u64>,
+        random: &mut Random,
+        state: &mut State,
+    ) -> Drawn {
+        let kind = kind.unwrap_or_else(|| {
+            let point = random.below(self.total_weight);
+            let operation = self.operations.iter().find(|operation| point < operation.1);
+            operation.map_or(0, |operation| operation.0)
+        });
         state.sequence += 1;
         state.steps.resize(self.spaces.len(), 0);
         let mut keys = [0; KEYS_MAX];
-        for (position, (key, &space)) in keys.iter_mut().zip(&request.keys).enumerate() {
+        let spaces = &self.requests[kind as usize].keys;
+        for (position, (key, &space)) in keys.iter_mut().zip(spaces).enumerate() {
             let (space, step) = (&self.spaces[space as usize], &mut state.steps[space as usize]);
             *key = match first_key {
                 Some(first) if position == 0 => first,
                 _ => draw(&space.distribution, space.count, step, random),
             };
         }
-        let shown = Shown { request, keys: &keys, sequence: state.sequence, connection };
+        Drawn { kind, keys }
+    }
+
+    fn write(&self, drawn: &Drawn, buffer: &mut Vec<u8>, random: &mut Random, state: &mut State) {
+        let request = &self.requests[drawn.kind as usize];
+        let (sequence, connection) = (state.sequence, state.connection);
+        let shown = Shown { request, keys: &drawn.keys, sequence, connection };
         for segment in &request.segments {
             match segment {
                 Segment::Fixed(bytes) => buffer.extend_from_slice(bytes),
@@ -496,7 +619,6 @@ impl Compiled {
                 }
             }
         }
-        keys[0]
     }
 
     fn append_piece(&self, piece: &Piece, shown: &Shown<'_>, word: &mut Vec<u8>, random: &mut Random) {

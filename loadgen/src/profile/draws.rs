@@ -7,6 +7,8 @@ use crate::keys::Random;
 pub enum Distribution {
     Uniform,
     Zipfian(Zipfian),
+    /// The same, but the hottest numbers are not the first ones: they lie anywhere.
+    Scrambled(Zipfian, Permutation),
     /// The first `hot` numbers get this share of the draws.
     Hot {
         hot: u64,
@@ -22,6 +24,7 @@ pub fn draw(distribution: &Distribution, count: u64, step: &mut u64, random: &mu
     match distribution {
         Distribution::Uniform => random.below(count),
         Distribution::Zipfian(zipfian) => zipfian.draw(random) - 1,
+        Distribution::Scrambled(zipfian, permutation) => permutation.of(zipfian.draw(random) - 1),
         Distribution::Hot { hot, share } if *hot < count => {
             if random.unit() < *share {
                 random.below(*hot)
@@ -95,6 +98,46 @@ impl Zipfian {
     }
 }
 
+/// The numbers below a count in another order, always the same one. Unlike a hash, as YCSB takes it, no two
+/// numbers become one, so probabilities stay what they are, and every key is drawn.
+///
+/// Needs no table: each step of the mixing can be undone on as many bits as the count needs, and a result beyond
+/// the count is mixed again (J. Black, P. Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002: cycle
+/// walking), less than once on average.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Permutation {
+    count: u64,
+    /// Of the bits that the largest number has.
+    mask: u64,
+    shift: u32,
+}
+
+impl Permutation {
+    pub fn new(count: u64) -> Permutation {
+        let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
+        let mask = 1u64.checked_shl(bits).map_or(u64::MAX, |beyond| beyond - 1);
+        Permutation { count, mask, shift: bits.div_ceil(2).max(1) }
+    }
+
+    #[inline]
+    pub fn of(&self, number: u64) -> u64 {
+        // The odd constants of SplitMix64.
+        const ADDED: u64 = 0x9E37_79B9_7F4A_7C15;
+        const FACTORS: [u64; 2] = [0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB];
+        let mut mixed = number;
+        loop {
+            mixed = mixed.wrapping_add(ADDED) & self.mask;
+            for factor in FACTORS {
+                mixed = (mixed ^ (mixed >> self.shift)).wrapping_mul(factor) & self.mask;
+            }
+            mixed ^= mixed >> self.shift;
+            if mixed < self.count.max(1) {
+                return mixed;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +175,60 @@ mod tests {
                 let (found, limit) = chi_squared(&wrong, &weights, seed as u64);
                 assert!(count == 1 || found > limit, "theta {theta}, {count} numbers: {found} < {limit}");
             }
+        }
+    }
+
+    #[test]
+    fn scrambled_draws_have_the_same_probabilities_elsewhere() {
+        for (seed, theta) in [0.5, 0.99, 1.2].into_iter().enumerate() {
+            for count in [2u64, 10, 300] {
+                let (zipfian, permutation) = (Zipfian::new(count, theta), Permutation::new(count));
+                let mut weights = vec![0.0; count as usize];
+                for rank in 0..count {
+                    weights[permutation.of(rank) as usize] = ((rank + 1) as f64).powf(-theta);
+                }
+                let scrambled = Distribution::Scrambled(zipfian.clone(), permutation);
+                let (found, limit) = chi_squared(&scrambled, &weights, seed as u64);
+                assert!(found < limit, "theta {theta}, {count} numbers: {found} >= {limit}");
+                // The test does see an order that is another one.
+                let (found, limit) = chi_squared(&Distribution::Zipfian(zipfian), &weights, seed as u64);
+                assert!(count == 2 || found > limit, "theta {theta}, {count} numbers: {found} < {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_permutation_leaves_out_nothing() {
+        for count in (1..300).chain([1000, 4096, 4097, 65_535, 100_000]) {
+            let permutation = Permutation::new(count);
+            let mut seen = vec![false; count as usize];
+            for number in 0..count {
+                assert!(!std::mem::replace(&mut seen[permutation.of(number) as usize], true), "{count}");
+            }
+        }
+        for count in [1 << 40, (1 << 40) - 1, u64::MAX] {
+            let permutation = Permutation::new(count);
+            assert!((0..1000).all(|number| permutation.of(number) < count));
+        }
+    }
+
+    /// The hottest numbers of a million in 20 equal parts of them: 19 degrees of freedom, so 99.99 % of even
+    /// spreads lie below 51.
+    #[test]
+    fn hot_numbers_lie_anywhere() {
+        for (count, hottest) in [(1_000_000u64, 1000u64), (1 << 20, 1000), (50_000, 2000)] {
+            let permutation = Permutation::new(count);
+            let chi = |parts: &[u32]| {
+                let expected = hottest as f64 / parts.len() as f64;
+                parts.iter().map(|&part| (f64::from(part) - expected).powi(2) / expected).sum::<f64>()
+            };
+            let (mut by_place, mut by_end) = ([0u32; 20], [0u32; 20]);
+            for number in 0..hottest {
+                let place = permutation.of(number);
+                by_place[(place * 20 / count) as usize] += 1;
+                by_end[(place % 20) as usize] += 1;
+            }
+            assert!(chi(&by_place) < 51.0 && chi(&by_end) < 51.0, "{count}: {by_place:?} {by_end:?}");
         }
     }
 

@@ -48,6 +48,9 @@ pub struct KeySpace {
     /// Of a zipfian distribution.
     #[serde(default)]
     pub theta: Option<Spanned<f64>>,
+    /// Of a zipfian distribution: the hottest numbers lie anywhere instead of being the first ones.
+    #[serde(default)]
+    pub scrambled: Option<Spanned<bool>>,
     /// Of a hot set: which share of the keys, and which share of the draws goes to them.
     #[serde(default)]
     pub hot_keys: Option<Share>,

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::units;
 
 /// Requests of a pipeline of preloading, and about how many bytes it has at most.
-const PIPELINE_MAX: u64 = 500;
+const PIPELINE_MAX: usize = 500;
 const PIPELINE_BYTES: usize = 256 << 10;
 
 /// The commands that the server lacks.
@@ -32,26 +32,35 @@ pub fn missing_commands(client: &mut Client, parts: &Parts) -> Result<Vec<String
     Ok(parts.commands.iter().filter(|name| !known.contains(*name)).cloned().collect())
 }
 
-/// Sends the setup and sets the keys.
-pub fn fill(client: &mut Client, parts: &Parts, seed: u64, quiet: bool) -> Result<(), String> {
-    for bytes in &parts.setup {
-        client.send_and_check(bytes, 1).map_err(|error| format!("setup: {error}"))?;
+/// Sends the setup and sets the keys, over a connection to each node.
+pub fn fill(clients: &mut [Client], parts: &Parts, seed: u64, quiet: bool) -> Result<(), String> {
+    for command in &parts.setup {
+        for (node, client) in clients.iter_mut().enumerate() {
+            if command.node.is_none_or(|owner| owner == node) {
+                client.send_and_check(&command.bytes, 1).map_err(|error| format!("setup: {error}"))?;
+            }
+        }
     }
-    let (mut random, mut state, mut buffer) = (Random::new(seed, u64::MAX), State::default(), Vec::new());
+    let (mut random, mut state) = (Random::new(seed, u64::MAX), State::default());
+    let mut buffers = vec![Vec::new(); clients.len()];
+    let mut requests = vec![0; clients.len()];
     for &(count, kind, commands) in &parts.preloads {
         let progress = Progress::new("preload", count, quiet);
-        let (began, mut requests) = (Instant::now(), 0);
+        let began = Instant::now();
         for number in 0..count {
-            parts.compiled.append_kind(kind, Some(number), &mut buffer, &mut random, &mut state, 0);
-            requests += 1;
-            if requests == PIPELINE_MAX || buffer.len() >= PIPELINE_BYTES || number + 1 == count {
-                client
-                    .send_and_check(&buffer, requests as usize * commands)
-                    .map_err(|error| format!("preload: {error}"))?;
-                progress.set(number + 1);
-                progress.say(format!("{} of {} keys", units::count(number + 1), units::count(count)));
-                buffer.clear();
-                requests = 0;
+            let written = parts.compiled.append_by_node(kind, number, &mut buffers, &mut random, &mut state);
+            requests[written] += 1;
+            for (node, client) in clients.iter_mut().enumerate() {
+                let is_full = requests[node] == PIPELINE_MAX || buffers[node].len() >= PIPELINE_BYTES;
+                if requests[node] > 0 && (node == written && is_full || number + 1 == count) {
+                    client
+                        .send_and_check(&buffers[node], requests[node] * commands)
+                        .map_err(|error| format!("preload: {error}"))?;
+                    progress.set(number + 1);
+                    progress.say(format!("{} of {} keys", units::count(number + 1), units::count(count)));
+                    buffers[node].clear();
+                    requests[node] = 0;
+                }
             }
         }
         progress.clear();

@@ -81,6 +81,7 @@ pub fn run(shape: &Shape, seed: u64) -> Run {
             threads: 1,
             schedule: shape.rate.map(|rate| Schedule { rate, poisson: true }),
             distribution: "uniform".into(),
+            shards: None,
         },
         seconds: shape.seconds as f64,
         requests: all.len() as u64,

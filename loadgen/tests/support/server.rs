@@ -1,0 +1,97 @@
+//! Servers of a test's own, gone when it ends.
+
+#![allow(dead_code, reason = "each test uses a part of this")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use polder_loadgen::client::{Address, Client, Handshake, Value};
+use tempfile::TempDir;
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub struct Server {
+    process: Child,
+    pub port: u16,
+    folder: TempDir,
+}
+
+impl Server {
+    pub fn start(program: &Path, flags: &[&str]) -> Server {
+        Server::start_on(free_port(), program, flags)
+    }
+
+    pub fn start_on(port: u16, program: &Path, flags: &[&str]) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program);
+        command.args(["--port", &port.to_string(), "--unixsocket", "server.sock"]).args(flags);
+        command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let server = Server { process, port, folder };
+        let end = Instant::now() + START_TIMEOUT;
+        while Client::connect(&server.address(), &Handshake::default()).is_err() {
+            assert!(Instant::now() < end, "{} does not listen", program.display());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    pub fn redis(flags: &[&str]) -> Server {
+        Server::start(Path::new("redis-server"), &[&["--save", ""], flags].concat())
+    }
+
+    pub fn polder(flags: &[&str]) -> Server {
+        Server::start(&polder_server(), flags)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn address(&self) -> Address {
+        Address::Tcp { host: "127.0.0.1".into(), port: self.port }
+    }
+
+    /// Its unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("server.sock")
+    }
+
+    pub fn ask(&self, words: &[&str]) -> Value {
+        Client::connect(&self.address(), &Handshake::default()).unwrap().ask(words).unwrap()
+    }
+
+    /// How many keys match a pattern.
+    pub fn keys(&self, pattern: &str) -> usize {
+        match self.ask(&["KEYS", pattern]) {
+            Value::Array(keys) => keys.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The port is free again when a server takes it; no other asks the kernel for the same meanwhile.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended already needs no end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The server beside the generator; built if nobody did so yet.
+pub fn polder_server() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
+    if !path.exists() {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "polder", "--bin", "polder-server"]);
+        assert!(build.status().unwrap().success());
+    }
+    path
+}
