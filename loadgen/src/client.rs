@@ -168,8 +168,11 @@ impl Client {
                 stream.set_timeouts(CONNECT_TIMEOUT)?;
                 Some(Session::begin(tls, host, &mut stream)?)
             }
-            // No server speaks TLS on a unix socket.
-            _ => None,
+            (Some(_), Address::Unix(_)) => {
+                let text = "no server speaks TLS on its unix socket";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            (None, _) => None,
         };
         stream.set_timeouts(REPLY_TIMEOUT)?;
         let mut client = Client { stream, session, input: Vec::new() };

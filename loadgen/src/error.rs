@@ -12,6 +12,8 @@ pub enum Failure {
     Replies(String),
     /// The generator, not the server, was the bottleneck of an open loop.
     Bottleneck(String),
+    /// The user ended the load early.
+    Interrupted(String),
     /// The server lacks a command that the load needs.
     NotAvailable(String),
     /// Something on this machine: files, processes.
@@ -24,6 +26,8 @@ impl Failure {
         match self {
             Failure::ServerGone(_) => 2,
             Failure::Bottleneck(_) => 3,
+            // As shells say of what SIGINT ended.
+            Failure::Interrupted(_) => 130,
             Failure::Options(_) | Failure::Replies(_) | Failure::NotAvailable(_) | Failure::System(_) => 1,
         }
     }
@@ -36,6 +40,7 @@ impl Failure {
             Failure::ServerGone(text) => Failure::ServerGone(told(text)),
             Failure::Replies(text) => Failure::Replies(told(text)),
             Failure::Bottleneck(text) => Failure::Bottleneck(told(text)),
+            Failure::Interrupted(text) => Failure::Interrupted(told(text)),
             Failure::NotAvailable(text) => Failure::NotAvailable(told(text)),
             Failure::System(text) => Failure::System(told(text)),
         }
@@ -53,6 +58,7 @@ impl fmt::Display for Failure {
             | Failure::ServerGone(text)
             | Failure::Replies(text)
             | Failure::Bottleneck(text)
+            | Failure::Interrupted(text)
             | Failure::NotAvailable(text)
             | Failure::System(text) => formatter.write_str(text),
         }

@@ -51,4 +51,5 @@ pub mod scan;
 pub mod processes;
 pub mod progress;
 pub mod units;
+pub mod interrupt;
 pub mod error;

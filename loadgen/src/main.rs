@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polder_loadgen::options::{Cli, Subcommand};
-use polder_loadgen::{bench, claims, compare, generators, merge, page, profile, started, verify};
+use polder_loadgen::{bench, claims, compare, generators, interrupt, merge, page, profile, started, verify};
 
 fn main() -> ExitCode {
+    interrupt::end_with_the_reader();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -17,7 +17,7 @@ use crate::tls::TlsOptions;
 /// latency is counted for each command from the moment it was sent. Open loop (--rate): commands are sent at
 /// their times whatever the server does, and latency is counted from those times, too. Exit code 0: done;
 /// 1: bad options, or replies that were errors or wrong; 2: the server is gone; 3: the generator, not the
-/// server, was the bottleneck of an open loop.
+/// server, was the bottleneck of an open loop; 130: ended early with Ctrl-C, which leaves the result so far.
 #[derive(Debug, Parser)]
 #[command(name = "polder-loadgen", version, disable_help_flag = true, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -99,6 +99,9 @@ impl ServerOptions {
 
     pub fn handshake(&self) -> Result<Handshake, Failure> {
         let (user, password) = (self.user.clone(), self.password.clone());
+        if self.tls.tls && self.socket.is_some() {
+            return Err(Failure::Options("--tls: no server speaks TLS on its unix socket (--socket)".into()));
+        }
         let tls = self.tls.read().map_err(Failure::Options)?;
         Ok(Handshake { user, password, database: self.database, resp3: false, tls })
     }
@@ -210,6 +213,13 @@ pub struct LoadOptions {
 
 /// With `--seconds`, when nothing else is said.
 const WARMUP_SECONDS: f64 = 0.5;
+
+impl Default for ServerOptions {
+    /// What an empty command line says.
+    fn default() -> Self {
+        LoadOptions::default().server
+    }
+}
 
 impl Default for LoadOptions {
     /// What an empty command line says.

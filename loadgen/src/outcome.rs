@@ -21,6 +21,9 @@ const LATE_SHARE_MAX: f64 = 0.01;
 /// So begins the failure of a load that needs commands which the server lacks.
 pub const NOT_AVAILABLE: &str = "not available";
 
+/// The failure of a load that the user ended early.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// A second, or what has come of it.
 struct Second {
     tally: Tally,
@@ -222,12 +225,17 @@ pub fn verdict(run: &Run) -> Result<(), Failure> {
     if let Some(reason) = run.failure.as_ref().filter(|reason| reason.starts_with(NOT_AVAILABLE)) {
         return Err(Failure::NotAvailable(format!("{}: {reason}", run.name)));
     }
+    if run.failure.as_deref() == Some(INTERRUPTED) {
+        return Err(Failure::Interrupted(format!("{}: {INTERRUPTED}; the result so far is above", run.name)));
+    }
     if let Some(reason) = &run.failure {
         return Err(Failure::ServerGone(format!("{}: {reason}; the result so far is above", run.name)));
     }
     if run.errors + run.wrong > 0 {
+        let first = run.first_error.as_ref();
+        let first = first.map(|error| format!("; the first error was '{error}'")).unwrap_or_default();
         return Err(Failure::Replies(format!(
-            "{}: {} error replies, {} wrong ones",
+            "{}: {} error replies, {} wrong ones{first}",
             run.name, run.errors, run.wrong
         )));
     }

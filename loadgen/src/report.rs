@@ -18,6 +18,8 @@ pub trait Audience {
     fn observer(&mut self) -> &mut dyn Observer;
     /// A run has ended.
     fn take(&mut self, run: Run);
+    /// Whether somebody looks on, who may want to end it early.
+    fn is_shown(&self) -> bool;
 }
 
 /// Keeps them without a word.
@@ -35,6 +37,10 @@ impl Audience for Kept {
     fn take(&mut self, run: Run) {
         self.runs.push(run);
     }
+
+    fn is_shown(&self) -> bool {
+        false
+    }
 }
 
 /// Shows and keeps the runs of one command line.
@@ -47,6 +53,11 @@ pub struct Reporter<'a> {
 impl<'a> Reporter<'a> {
     /// Before the first run; `server` is what the server calls itself.
     pub fn begin(options: &'a LoadOptions, server: String) -> Result<Reporter<'a>, Failure> {
+        if let Some(path) = &options.json {
+            // Better now than after the load.
+            let opened = std::fs::File::options().create(true).append(true).open(path);
+            opened.map_err(|error| Failure::System(format!("--json {}: {error}", path.display())))?;
+        }
         let result = ResultFile::begin(server);
         let comments = [result.generator.clone(), result.command_line.join(" "), result.machine.clone()];
         let watch = Watch::new(options, &comments)?;
@@ -79,6 +90,10 @@ impl Audience for Reporter<'_> {
             println!("{}", run_text(&run));
         }
         self.result.runs.push(run);
+    }
+
+    fn is_shown(&self) -> bool {
+        true
     }
 }
 

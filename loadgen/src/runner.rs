@@ -17,10 +17,11 @@ use polder::runtime::uring::UringEngine;
 use crate::client::{Client, Dialer};
 use crate::command::Test;
 use crate::error::Failure;
+use crate::interrupt::{self, Caught};
 use crate::keys::{KeySet, Random};
 use crate::options::{EngineChoice, LoadOptions};
 use crate::origin;
-use crate::outcome::{self, Gathering, NOT_AVAILABLE};
+use crate::outcome::{self, Gathering, INTERRUPTED, NOT_AVAILABLE};
 use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::preload;
 use crate::processes::CpuSample;
@@ -35,6 +36,8 @@ use crate::topology::Topology;
 use crate::worker::Worker;
 use crate::workload::{Role, Workload};
 
+/// As late may a load hear of Ctrl-C.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 /// Descriptors that the process needs besides its connections.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
@@ -69,7 +72,9 @@ pub fn follow(
         None => vec![(String::new(), options.clone())],
     };
     let mut outcome = Ok(());
-    for load in &loads(options, topology)? {
+    let loads = loads(options, topology)?;
+    let _caught = audience.is_shown().then(Caught::begin);
+    for load in &loads {
         for (suffix, options) in &steps {
             let run = measure_load(load, suffix, options, engine, topology, audience.observer())?;
             outcome = outcome.and(outcome::verdict(&run));
@@ -480,7 +485,11 @@ impl Subject {
         // Every thread tells its outcome, and the channel ends with the last one.
         receiver.iter().for_each(|message| take(&mut gathering, message));
         let server = server_before.zip(server_after).map(|(before, after)| (before, after, elapsed));
-        gathering.run(&self.workload.name, self.load(options, engine), server)
+        let mut run = gathering.run(&self.workload.name, self.load(options, engine), server);
+        if interrupt::is_requested() {
+            run.failure.get_or_insert_with(|| INTERRUPTED.into());
+        }
+        run
     }
 
     /// What was asked for, in the words of the result.
@@ -548,8 +557,8 @@ fn work(
     }
 }
 
-/// Takes what comes until there are `wanted` outcomes, the time is over, one is a failure or none can come
-/// any more.
+/// Takes what comes until there are `wanted` outcomes, the time is over, one is a failure, none can come any
+/// more or the user wants no more.
 fn collect_until(
     receiver: &Receiver<Message>,
     gathering: &mut Gathering,
@@ -557,13 +566,11 @@ fn collect_until(
     seconds: Option<f64>,
 ) {
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
-    while gathering.finished() < wanted && !gathering.has_failed() {
-        let message = match end {
-            Some(end) => receiver.recv_timeout(end.saturating_duration_since(Instant::now())),
-            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match message {
+    while gathering.finished() < wanted && !gathering.has_failed() && !interrupt::is_requested() {
+        let left = end.map_or(INTERRUPT_INTERVAL, |end| end.saturating_duration_since(Instant::now()));
+        match receiver.recv_timeout(left.min(INTERRUPT_INTERVAL)) {
             Ok(message) => take(gathering, message),
+            Err(RecvTimeoutError::Timeout) if left > INTERRUPT_INTERVAL || end.is_none() => {}
             Err(_) => return,
         }
     }

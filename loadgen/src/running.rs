@@ -8,6 +8,7 @@ use crate::client::{Address, Client, Handshake, Value};
 use crate::error::Failure;
 use crate::origin::{field_in, name_in};
 use crate::processes::{age_seconds, process_cpus};
+use crate::tls::Tls;
 
 /// In front of the path of a unix socket, which then need not be there yet.
 const UNIX_PREFIX: &str = "unix:";
@@ -37,6 +38,7 @@ pub fn parse_address(text: &str) -> Option<Address> {
 pub struct Running {
     pub address: Address,
     pub password: Option<String>,
+    tls: Option<Tls>,
     /// What it calls itself.
     pub name: String,
     /// Its process, if that is on this machine and known.
@@ -46,9 +48,15 @@ pub struct Running {
 impl Running {
     /// Asks it who it is. Without a number its process is what INFO says, as long as that can be true: a
     /// server in a container, or behind a tunnel, names the number of another process.
-    pub fn find(address: &Address, password: Option<&str>, process: Option<u32>) -> Result<Running, Failure> {
+    pub fn find(
+        address: &Address,
+        password: Option<&str>,
+        tls: Option<Tls>,
+        process: Option<u32>,
+    ) -> Result<Running, Failure> {
         let gone = |error: std::io::Error| Failure::ServerGone(format!("{address}: {error}"));
-        let handshake = Handshake { password: password.map(String::from), ..Handshake::default() };
+        let password = password.map(String::from);
+        let handshake = Handshake { password, tls, ..Handshake::default() };
         let mut client = Client::connect(address, &handshake).map_err(gone)?;
         client.ask(&["PING"]).map_err(gone)?;
         // A server may refuse to say more.
@@ -63,11 +71,13 @@ impl Running {
             Some(process) => Some(process),
             None => process_in(&info).filter(|_| is_here(address)),
         };
-        Ok(Running { address: address.clone(), password: handshake.password, name: name_in(&info), process })
+        let Handshake { password, tls, .. } = handshake;
+        Ok(Running { address: address.clone(), password, tls, name: name_in(&info), process })
     }
 
     pub fn client(&self) -> Result<Client, Failure> {
-        let handshake = Handshake { password: self.password.clone(), ..Handshake::default() };
+        let (password, tls) = (self.password.clone(), self.tls.clone());
+        let handshake = Handshake { password, tls, ..Handshake::default() };
         Client::connect(&self.address, &handshake)
             .map_err(|error| Failure::ServerGone(format!("{}: {error}", self.address)))
     }
@@ -142,7 +152,7 @@ mod tests {
 
     #[test]
     fn nobody_there() {
-        let failure = Running::find(&Address::Unix("/no/such.sock".into()), None, None).unwrap_err();
+        let failure = Running::find(&Address::Unix("/no/such.sock".into()), None, None, None).unwrap_err();
         assert!(failure.is_server_gone() && failure.to_string().contains("/no/such.sock"), "{failure}");
     }
 }

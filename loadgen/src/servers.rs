@@ -68,7 +68,8 @@ impl CommandLine {
         if !self.has(PORT_WORD) {
             arguments.extend(["--port".into(), port.to_string()]);
         }
-        Launch { program: self.program.clone(), arguments, cpus: cpus.to_vec(), port }
+        let handshake = Handshake::default();
+        Launch { program: self.program.clone(), arguments, cpus: cpus.to_vec(), port, handshake }
     }
 }
 
@@ -94,12 +95,15 @@ pub struct Launch {
     /// Processors it may use; empty: all.
     pub cpus: Vec<usize>,
     pub port: u16,
+    /// What it wants to hear first.
+    pub handshake: Handshake,
 }
 
 /// A running server; dropping it kills it.
 pub struct Server {
     child: Child,
     port: u16,
+    handshake: Handshake,
     /// What it prints, in a file without a name.
     log: File,
     /// Its current folder, so that it neither finds nor leaves snapshots.
@@ -133,21 +137,24 @@ impl Server {
             });
         }
         let child = command.spawn().map_err(failed)?;
-        let mut server = Server { child, port: launch.port, log, _folder: folder };
+        let mut server =
+            Server { child, port: launch.port, handshake: launch.handshake.clone(), log, _folder: folder };
         let deadline = Instant::now() + START_TIMEOUT;
-        while Instant::now() < deadline {
+        loop {
             if let Ok(Some(status)) = server.child.try_wait() {
                 let line = launch.arguments.join(" ");
                 return Err(server.failure(&format!("{name} {line}: ended at once, {status}")));
             }
             let answer =
-                Client::connect(&address, &Handshake::default()).and_then(|mut client| client.ask(&["PING"]));
-            if answer.is_ok() {
-                return Ok(server);
+                Client::connect(&address, &server.handshake).and_then(|mut client| client.ask(&["PING"]));
+            match answer {
+                Ok(_) => return Ok(server),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(server.failure(&format!("{name} does not answer PING on {address}: {error}")));
+                }
+                Err(_) => std::thread::sleep(START_INTERVAL),
             }
-            std::thread::sleep(START_INTERVAL);
         }
-        Err(server.failure(&format!("{name} does not answer PING on {address}")))
     }
 
     pub fn process(&self) -> u32 {
@@ -164,7 +171,7 @@ impl Server {
 
     pub fn client(&self) -> Result<Client, Failure> {
         let address = self.address();
-        Client::connect(&address, &Handshake::default())
+        Client::connect(&address, &self.handshake)
             .map_err(|error| Failure::ServerGone(format!("{address}: {error}")))
     }
 
@@ -261,10 +268,10 @@ impl ProcessorOptions {
 #[derive(Debug, Clone, Args)]
 pub struct StartOptions {
     /// Starts this server for the load and ends it afterwards, such as 'polder-server --shards {shards}':
-    /// {shards} is replaced by the step of --sweep shards=…, {port} by a free port (else --port N is added). A
-    /// program without a folder is looked for beside this one, then in PATH.
+    /// {shards} is replaced by the step of --sweep shards=…, {port} by a free port (else --port N is added); with
+    /// --tls that is the port to name in --tls-port. A program without a folder is looked for beside this one, then in PATH.
     #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse,
-          conflicts_with_all = ["host", "port", "socket", "password", "tls", "server_pid"])]
+          conflicts_with_all = ["host", "port", "socket", "server_pid"])]
     pub server: Option<CommandLine>,
     /// With --server: its processors, such as 0-3; by default the first half, and the load has the second.
     #[arg(long, value_name = "LIST", value_parser = CpuListParser)]

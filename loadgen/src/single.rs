@@ -4,16 +4,17 @@ use clap::Parser;
 
 use crate::client::Address;
 use crate::error::Failure;
-use crate::options::{Cli, CpuList, EngineChoice};
+use crate::options::{Cli, CpuList, EngineChoice, ServerOptions};
 use crate::result::Run;
 use crate::runner;
 use crate::running::Running;
 use crate::servers::Server;
+use crate::tls::TlsOptions;
 
 /// A server under load, and where the load runs.
 pub struct Target<'a> {
-    pub address: Address,
-    pub password: Option<&'a str>,
+    /// Where it is, and what it wants to hear first.
+    pub server: ServerOptions,
     /// The server's, if it is known here.
     pub process: Option<u32>,
     pub engine: EngineChoice,
@@ -24,14 +25,24 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     /// A server that was started here.
     pub fn started(server: &Server, engine: EngineChoice, cpus: &'a [usize]) -> Target<'a> {
-        let process = Some(server.process());
-        Target { address: server.address(), password: None, process, engine, cpus }
+        let access = ServerOptions { port: server.port(), ..ServerOptions::default() };
+        Target { server: access, process: Some(server.process()), engine, cpus }
     }
 
     /// A server that runs already.
     pub fn running(server: &'a Running, engine: EngineChoice, cpus: &'a [usize]) -> Target<'a> {
-        let (address, password) = (server.address.clone(), server.password.as_deref());
-        Target { address, password, process: server.process, engine, cpus }
+        let access = ServerOptions { password: server.password.clone(), ..ServerOptions::default() };
+        let access = match &server.address {
+            Address::Tcp { host, port } => ServerOptions { host: host.clone(), port: *port, ..access },
+            Address::Unix(path) => ServerOptions { socket: Some(path.clone()), ..access },
+        };
+        Target { server: access, process: server.process, engine, cpus }
+    }
+
+    /// The same, with connections protected like this.
+    pub fn with_tls(mut self, tls: &TlsOptions) -> Target<'a> {
+        self.server.tls = tls.clone();
+        self
     }
 
     /// Runs the load that these words of a command line ask for; each test is a run. Replies that are errors
@@ -40,11 +51,7 @@ impl<'a> Target<'a> {
         let line = ["polder-loadgen", "--quiet"].iter().chain(words);
         let cli = Cli::try_parse_from(line).map_err(|error| Failure::Options(error.to_string()))?;
         let mut options = cli.load;
-        match &self.address {
-            Address::Tcp { host, port } => (options.server.host, options.server.port) = (host.clone(), *port),
-            Address::Unix(path) => options.server.socket = Some(path.clone()),
-        }
-        options.server.password = self.password.map(String::from);
+        options.server = self.server.clone();
         options.server_pid = self.process;
         options.cpus = (!self.cpus.is_empty()).then(|| CpuList(self.cpus.to_vec()));
         options.engine = self.engine;

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::options::{CpuList, LoadOptions};
 use crate::report::{Audience, Reporter};
 use crate::runner;
-use crate::servers::{CommandLine, Server, free_port};
+use crate::servers::{CommandLine, Launch, Server, free_port};
 use crate::sweep::{FindRateOptions, Sweep};
 
 /// In the command line of a server: the step of a sweep.
@@ -79,7 +79,8 @@ impl Step {
             let (server, load) = (&self.server_cpus, &self.load_cpus);
             eprintln!("{}: on processors {server:?}, the load on {load:?}", self.line.text);
         }
-        Server::start(&self.line.launch(free_port()?, &self.server_cpus))
+        let handshake = self.options.handshake()?;
+        Server::start(&Launch { handshake, ..self.line.launch(free_port()?, &self.server_cpus) })
     }
 
     fn options_for(&self, server: &Server) -> LoadOptions {

@@ -26,7 +26,7 @@ use rustls::{
 pub struct TlsOptions {
     /// Speaks TLS. The server's certificate has to be signed by an authority that is trusted; which names
     /// are in it does not matter.
-    #[arg(long, conflicts_with = "socket")]
+    #[arg(long)]
     pub tls: bool,
     /// File with the certificates of trusted authorities, in PEM, instead of those of this system.
     #[arg(long, value_name = "FILE", requires = "tls")]

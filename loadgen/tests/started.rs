@@ -153,7 +153,6 @@ fn wrong_options_are_named() {
         (&["--server", "redis-server", "-p", &port], "--port"),
         (&["--server", "redis-server", "-s", "/x"], "--socket"),
         (&["--server", "redis-server", "--server-pid", "1"], "--server-pid"),
-        (&["--server", "redis-server", "--tls", "--insecure"], "--tls"),
         (&["--server", "redis-server 'x"], "a quote is not closed"),
         (&["--server", "no-such-server-at-all"], "no-such-server-at-all: "),
         (&["--server-cpus", "0", "-p", &port], "--server-cpus: is for a server that --server starts"),

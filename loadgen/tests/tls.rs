@@ -1,12 +1,13 @@
 //! Loads over TLS against redis-server, and what is said when it cannot be.
 
-use std::net::TcpListener;
+#[path = "support/server.rs"]
+mod server;
+
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use clap::Parser;
-use polder_loadgen::client::{Address, Client};
 use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
@@ -53,30 +54,22 @@ impl Papers {
 
 /// A redis-server with one port for TLS and one without.
 struct Server {
-    process: Child,
+    plain: server::Server,
     tls_port: u16,
-    plain_port: u16,
 }
 
 impl Server {
     fn start(papers: &Papers, further: &[&str]) -> Server {
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [tls_port, plain_port] = [0, 1].map(|index: usize| listeners[index].local_addr().unwrap().port());
-        drop(listeners);
+        let tls_port = server::free_port();
         let file = |name: &str| papers.path(name).display().to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--save", "", "--port", &plain_port.to_string()]);
-        command.args(["--tls-port", &tls_port.to_string(), "--tls-ca-cert-file", &file("ca.crt")]);
-        command.args(["--tls-cert-file", &file("server.crt"), "--tls-key-file", &file("server.key")]);
-        command.args(further).current_dir(papers.folder.path()).stdout(Stdio::null());
-        let server = Server { process: command.spawn().unwrap(), tls_port, plain_port };
-        let address = Address::Tcp { host: "127.0.0.1".into(), port: plain_port };
-        let end = Instant::now() + Duration::from_secs(10);
-        while Client::connect(&address, &Default::default()).is_err() {
-            assert!(Instant::now() < end, "redis-server does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
+        let flags = [
+            ["--tls-port", &tls_port.to_string()],
+            ["--tls-ca-cert-file", &file("ca.crt")],
+            ["--tls-cert-file", &file("server.crt")],
+            ["--tls-key-file", &file("server.key")],
+        ];
+        let plain = server::Server::redis(&[flags.as_flattened(), further].concat());
+        Server { plain, tls_port }
     }
 
     /// Runs a load over TLS.
@@ -94,14 +87,6 @@ impl Server {
     fn says(&self, line: &str) -> (Option<i32>, String) {
         let line = format!("-p {} --tls {line}", self.tls_port);
         said(binary(&line))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended already needs no end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -149,6 +134,34 @@ fn histories_over_tls_are_judged() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
+/// The figures of a started server are those of connections over TLS.
+#[test]
+fn servers_that_are_started() {
+    let papers = Papers::new();
+    let line = format!(
+        "redis-server --save '' --port 0 --tls-port {{port}} --tls-auth-clients no {} {} {}",
+        papers.flag("--tls-ca-cert-file", "ca.crt"),
+        papers.flag("--tls-cert-file", "server.crt"),
+        papers.flag("--tls-key-file", "server.key")
+    );
+    let trust = papers.path("ca.crt").display().to_string();
+    let tls = ["--tls", "--cacert", &trust];
+    let run = |words: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_polder-loadgen");
+        Command::new(program).args(words).args(tls).current_dir(papers.folder.path()).output().unwrap()
+    };
+    let output = run(&["--server", &line, "-n", "100", "-t", "set", "-q"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ns per request"), "{output:?}");
+    let load = ["--rounds", "1", "--seconds", "0.1", "-t", "get", "-P", "1"];
+    let output = run(&[&["compare", "--a", &line, "--b", &line][..], &load].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
+    let address = format!("127.0.0.1:{}", server.tls_port);
+    let output = run(&[&["compare", "--a", &line, "--b", &address][..], &load].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
 /// With either version of the protocol, a server that wants to see a certificate gets to see one.
 #[test]
 fn certificates_of_clients() {
@@ -187,7 +200,7 @@ fn whom_to_trust() {
         ("--cacert /no/such/file", "--cacert /no/such/file: No such file"),
         ("--cacert /dev/null", "no certificate in PEM"),
         ("--insecure --cacert /dev/null", "--insecure"),
-        ("-s /tmp/no.sock", "--socket"),
+        ("-s /tmp/no.sock", "unix socket"),
         (&format!("{} {}", papers.flag("--cert", "client.crt"), papers.flag("--key", "ca.crt")), "--key"),
         (&format!("{} {}", papers.flag("--cert", "client.crt"), papers.flag("--key", "server.key")), "--key"),
     ] {
@@ -206,7 +219,7 @@ fn the_wrong_port() {
     let papers = Papers::new();
     let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
     let trust = papers.flag("--cacert", "ca.crt");
-    let (code, errors) = said(binary(&format!("-p {} --tls {trust} -n 1 -t ping", server.plain_port)));
+    let (code, errors) = said(binary(&format!("-p {} --tls {trust} -n 1 -t ping", server.plain.port)));
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("TLS"), "{errors}");
     let (code, errors) = said(binary(&format!("-p {} -n 1 -t ping", server.tls_port)));
@@ -219,7 +232,7 @@ fn the_wrong_port() {
 fn a_server_that_dies() {
     let papers = Papers::new();
     let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
-    let process = server.process.id();
+    let process = server.plain.id();
     let killer = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(700));
         Command::new("kill").args(["-9", &process.to_string()]).status().unwrap()

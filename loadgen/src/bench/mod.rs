@@ -17,7 +17,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use crate::client::Address;
+use crate::client::{Address, Handshake};
 use crate::error::Failure;
 use crate::machine::{Machine, own_words};
 use crate::options::{BenchOptions, CpuList, LoadOptions, ServerOptions};
@@ -128,7 +128,8 @@ impl Run<'_> {
                 (self.polder.clone(), arguments)
             }
         };
-        Launch { program, arguments, cpus: vec![self.options.server_cpu], port }
+        let handshake = Handshake::default();
+        Launch { program, arguments, cpus: vec![self.options.server_cpu], port, handshake }
     }
 
     fn load_options(&self, setup: Setup, server: &Server, cell: &Cell) -> LoadOptions {

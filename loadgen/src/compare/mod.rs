@@ -64,7 +64,7 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
                 comparison.names[side] = server_name(&mut server.client()?);
                 server.saving(LETTERS[side]).into_iter().for_each(|note| comparison.note(note));
             }
-            let target = server.target(engine, &load_cpus);
+            let target = server.target(engine, &load_cpus).with_tls(&options.tls);
             for cell in &cells {
                 let run = measure(&target, options, cell)?;
                 comparison.add(Sample { side, round, cell: cell.clone(), run });

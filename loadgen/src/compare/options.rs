@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::keys::RANGE_MAX;
 use crate::options::{EngineChoice, parse_seconds};
 use crate::servers::ProcessorOptions;
+use crate::tls::TlsOptions;
 
 use super::side::Named;
 use super::table::Cell;
@@ -17,7 +18,8 @@ use super::table::Cell;
 pub struct CompareOptions {
     /// The first server. Either a command line such as 'polder-server --shards 1', which is started for each
     /// turn: {port} in it is replaced, else --port N is added; a program without a folder is looked for
-    /// beside this one, then in PATH. Or a server that runs already: 127.0.0.1:6379, or the path of its unix
+    /// beside this one, then in PATH; with --tls, which is for both servers, it says where TLS is spoken:
+    /// 'redis-server --port 0 --tls-port {port} …'. Or a server that runs already: 127.0.0.1:6379, or the path of its unix
     /// socket. That one is loaded where it is: keys are written to it (which ones is told), nothing else is
     /// changed, and what it holds stays.
     #[arg(long, value_name = "COMMAND|ADDRESS", value_parser = Named::parse)]
@@ -38,6 +40,8 @@ pub struct CompareOptions {
     /// Password of a second server that runs already.
     #[arg(long, value_name = "PASSWORD")]
     pub b_pass: Option<String>,
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Tests: set,get,… (a wrong name lists all).
     #[arg(short, long, value_name = "NAMES", value_delimiter = ',', default_value = "set,get")]
     pub tests: Vec<String>,

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::client::{Address, Client, Value};
+use crate::client::{Address, Client, Handshake, Value};
 use crate::command::Test;
 use crate::error::Failure;
 use crate::machine::version;
 use crate::options::{EngineChoice, LoadOptions};
 use crate::running::{Running, parse_address};
-use crate::servers::{CommandLine, Server, free_port};
+use crate::servers::{CommandLine, Launch, Server, free_port};
 use crate::single::Target;
+use crate::tls::Tls;
 
 use super::options::CompareOptions;
 
@@ -32,13 +33,14 @@ impl Named {
 /// A server that can be compared.
 #[derive(Debug)]
 pub enum Side {
-    Started(CommandLine),
+    Started(CommandLine, Option<Tls>),
     Running(Running),
 }
 
 impl Side {
     /// Looks at both before anything is loaded.
     pub fn both(options: &CompareOptions) -> Result<[Side; 2], Failure> {
+        let tls = options.tls.read().map_err(Failure::Options)?;
         let side = |letter, named: &Named, process: Option<u32>, password: &Option<String>| match named {
             Named::Line(_) if process.is_some() => Err(Failure::Options(format!(
                 "--{letter}-pid: is for a server that runs already, and --{letter} starts one"
@@ -46,8 +48,8 @@ impl Side {
             Named::Line(_) if password.is_some() => Err(Failure::Options(format!(
                 "--{letter}-pass: is for a server that runs already, and --{letter} starts one"
             ))),
-            Named::Line(line) => Ok(Side::Started(line.clone())),
-            Named::Running(address) => Running::find(address, password.as_deref(), process)
+            Named::Line(line) => Ok(Side::Started(line.clone(), tls.clone())),
+            Named::Running(address) => Running::find(address, password.as_deref(), tls.clone(), process)
                 .map(Side::Running)
                 .map_err(|failure| failure.behind(&format!("--{letter}"))),
         };
@@ -60,7 +62,7 @@ impl Side {
     /// As it was named.
     pub fn text(&self) -> String {
         match self {
-            Side::Started(line) => line.text.clone(),
+            Side::Started(line, _) => line.text.clone(),
             Side::Running(server) => server.address.to_string(),
         }
     }
@@ -68,7 +70,7 @@ impl Side {
     /// What the program says of itself.
     pub fn version(&self) -> String {
         match self {
-            Side::Started(line) => version(&line.program),
+            Side::Started(line, _) => version(&line.program),
             Side::Running(server) => format!("{}, which ran already", server.name),
         }
     }
@@ -76,7 +78,11 @@ impl Side {
     /// Has it ready for a turn.
     pub fn ready(&self, cpus: &[usize]) -> Result<Ready<'_>, Failure> {
         match self {
-            Side::Started(line) => Ok(Ready::Started(Server::start(&line.launch(free_port()?, cpus))?)),
+            Side::Started(line, tls) => {
+                let handshake = Handshake { tls: tls.clone(), ..Handshake::default() };
+                let launch = Launch { handshake, ..line.launch(free_port()?, cpus) };
+                Ok(Ready::Started(Server::start(&launch)?))
+            }
             Side::Running(server) => Ok(Ready::Running(server)),
         }
     }
