@@ -148,8 +148,9 @@ impl Parts {
     /// Finds out where each request belongs; the error names the line of what belongs to several nodes.
     pub fn route(&mut self, client: &mut Client, topology: &Topology) -> Result<(), String> {
         let mut of_kind: Vec<Route> = Vec::new();
-        for request in &self.written {
-            of_kind.push(self.route_of(request, client, topology)?);
+        for (number, request) in self.written.iter().enumerate() {
+            let spaces = self.compiled.key_spaces(number);
+            of_kind.push(route_of(request, &self.compiled, spaces, client, topology)?);
         }
         for (kind, check) in self.checks.iter().enumerate() {
             let Some(follow_up) = check.follow_up else { continue };
@@ -170,17 +171,6 @@ impl Parts {
         }
         self.compiled.routes = Some(Routes { topology: topology.clone(), of_kind });
         Ok(())
-    }
-
-    fn route_of(
-        &self,
-        request: &[Vec<Written>],
-        client: &mut Client,
-        topology: &Topology,
-    ) -> Result<Route, String> {
-        let number = self.written.iter().position(|other| std::ptr::eq(other.as_slice(), request));
-        let spaces = number.map_or(&[][..], |number| self.compiled.key_spaces(number));
-        route_of(request, &self.compiled, spaces, client, topology)
     }
 }
 
