@@ -1,8 +1,10 @@
 //! Every built-in profile against redis-server, and those whose commands it has against polder-server; and
 //! what is said of profiles that are wrong.
 
+mod support;
+
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::profile::BUILT_IN;
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
+use support::servers::polder_server;
 
 /// A server of this test's own.
 struct Server {
@@ -41,7 +44,7 @@ impl Server {
     }
 
     fn polder() -> Server {
-        Server::start(&polder_server(), &["--shards", "2"])
+        Server::start(polder_server(), &["--shards", "2"])
     }
 
     fn address(&self) -> Address {
@@ -59,17 +62,6 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// The server beside the generator; built if nobody did so yet.
-fn polder_server() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
-    if !path.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "polder", "--bin", "polder-server"]);
-        assert!(build.status().unwrap().success());
-    }
-    path
 }
 
 fn runs(line: &str) -> Vec<Run> {
