@@ -22,6 +22,8 @@
 //! place of their own once something else was overwritten ([`Model::hides`]); and of operations of unknown
 //! outcome that are alike, the first goes first ([`Model::class`]).
 
+mod depth;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -100,6 +102,8 @@ pub trait Model {
     }
     /// The operation's reply is there.
     fn ended(&mut self, _: &Step<Self::Action>) {}
+    /// What [`Model::ended`] did is undone.
+    fn reopened(&mut self, _: &Step<Self::Action>) {}
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +128,10 @@ struct Configuration<S> {
 }
 
 impl<S> Configuration<S> {
+    fn start(state: S) -> Configuration<S> {
+        Configuration { state, done: Vec::new(), used: Vec::new(), free: Vec::new() }
+    }
+
     fn has(&self, number: u32) -> bool {
         self.done.binary_search(&number).is_ok() || self.used.binary_search(&number).is_ok()
     }
@@ -176,10 +184,13 @@ fn is_subset(small: &[u32], large: &[u32]) -> bool {
     small.len() <= large.len() && small.iter().all(|number| large.binary_search(number).is_ok())
 }
 
+/// A call, or (`true`) a reply: when, and of which step.
+type Event = (u64, bool, u32);
+
 /// Judges the steps: those of a client in the order in which it sent them.
 pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
     let mut search = Search { model, steps, previous: previous(steps), open: Vec::new() };
-    let mut events: Vec<(u64, bool, u32)> = Vec::with_capacity(2 * steps.len());
+    let mut events: Vec<Event> = Vec::with_capacity(2 * steps.len());
     for (step, number) in steps.iter().zip(0..) {
         events.push((step.call, false, number));
         if step.back != NEVER {
@@ -188,9 +199,12 @@ pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
     }
     // At the same instant calls come first: such steps overlap.
     events.sort_unstable();
-    let start =
-        Configuration { state: search.model.start(), done: Vec::new(), used: Vec::new(), free: Vec::new() };
-    let mut configurations = vec![start];
+    match depth::has_an_order(&mut search, &events) {
+        Some(true) => return Verdict::Fits,
+        Some(false) => return Verdict::Refused,
+        None => {}
+    }
+    let mut configurations = vec![Configuration::start(search.model.start())];
     for (_, is_back, number) in events {
         if !is_back {
             search.open.push(number);
@@ -254,14 +268,13 @@ impl<M: Model> Search<'_, M> {
             if left.len() + seen.count > CONFIGURATIONS_MAX {
                 return None;
             }
-            self.advance(&configuration, number, &mut left, |next| {
+            self.advance(&configuration, number, &mut left, |_, next| {
                 if seen.add(&next) {
                     queue.push_back(next);
                 }
             });
         }
-        self.open.retain(|&open| open != number);
-        self.model.ended(&self.steps[number as usize]);
+        self.close(number);
         left.iter_mut().for_each(|configuration| self.end(configuration, number));
         if left.len() > 1 {
             let mut best = Best::new();
@@ -273,13 +286,19 @@ impl<M: Model> Search<'_, M> {
         Some(left)
     }
 
+    /// The step is not under way any more.
+    fn close(&mut self, number: u32) {
+        self.open.retain(|&open| open != number);
+        self.model.ended(&self.steps[number as usize]);
+    }
+
     /// Gives the step its effect, if it fits, and tells what else could happen before.
     fn advance(
         &self,
         configuration: &Configuration<M::State>,
         number: u32,
         left: &mut Configurations<M>,
-        mut on_other: impl FnMut(Configuration<M::State>),
+        mut on_other: impl FnMut(u32, Configuration<M::State>),
     ) {
         let action = self.action(number);
         if !self.model.is_read(action) {
@@ -298,7 +317,7 @@ impl<M: Model> Search<'_, M> {
             }
             if self.model.is_read(step.action) {
                 if !self.is_harmless(configuration, other) {
-                    self.read(configuration, other).map(&mut on_other);
+                    self.read(configuration, other).map(|next| on_other(other, next));
                 }
                 continue;
             }
@@ -310,7 +329,7 @@ impl<M: Model> Search<'_, M> {
                 continue;
             }
             if let Some(next) = self.apply(configuration, other) {
-                on_other(next);
+                on_other(other, next);
                 classes.extend(class);
             }
         }
@@ -584,6 +603,13 @@ pub mod register {
             if let Some(known) = step.action.seen().and_then(|value| self.values.get_mut(&value)) {
                 known.left.all -= 1;
                 known.left.certain -= usize::from(step.certain);
+            }
+        }
+
+        fn reopened(&mut self, step: &Step<Action>) {
+            if let Some(known) = step.action.seen().and_then(|value| self.values.get_mut(&value)) {
+                known.left.all += 1;
+                known.left.certain += usize::from(step.certain);
             }
         }
     }
