@@ -184,12 +184,36 @@ fn is_subset(small: &[u32], large: &[u32]) -> bool {
     small.len() <= large.len() && small.iter().all(|number| large.binary_search(number).is_ok())
 }
 
+/// How much time a verdict may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// One attempt to find an order: milliseconds if there is one, mostly.
+    Little,
+    /// Some attempts, then all that is possible: up to some ten seconds.
+    Full,
+}
+
 /// A call, or (`true`) a reply: when, and of which step.
 type Event = (u64, bool, u32);
 
 /// Judges the steps: those of a client in the order in which it sent them.
-pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
-    let mut search = Search { model, steps, previous: previous(steps), open: Vec::new() };
+pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>], effort: Effort) -> Verdict {
+    let (mut search, events) = (Search::new(model, steps), events(steps));
+    match depth::has_an_order(&mut search, &events, effort) {
+        Some(true) => Verdict::Fits,
+        Some(false) => Verdict::Refused,
+        None if effort == Effort::Little => Verdict::Undecided,
+        None => breadth(&mut search, &events),
+    }
+}
+
+/// The second half of [`judge`] alone, which few histories come to.
+#[cfg(test)]
+pub fn judge_by_breadth<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
+    breadth(&mut Search::new(model, steps), &events(steps))
+}
+
+fn events<A>(steps: &[Step<A>]) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::with_capacity(2 * steps.len());
     for (step, number) in steps.iter().zip(0..) {
         events.push((step.call, false, number));
@@ -199,13 +223,13 @@ pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
     }
     // At the same instant calls come first: such steps overlap.
     events.sort_unstable();
-    match depth::has_an_order(&mut search, &events) {
-        Some(true) => return Verdict::Fits,
-        Some(false) => return Verdict::Refused,
-        None => {}
-    }
+    events
+}
+
+/// Goes through all that is possible at once.
+fn breadth<M: Model>(search: &mut Search<'_, M>, events: &[Event]) -> Verdict {
     let mut configurations = vec![Configuration::start(search.model.start())];
-    for (_, is_back, number) in events {
+    for &(_, is_back, number) in events {
         if !is_back {
             search.open.push(number);
             continue;
@@ -219,31 +243,42 @@ pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
     Verdict::Fits
 }
 
-/// The step that the same client sent before each; one that may not have happened holds nobody up.
-fn previous<A>(steps: &[Step<A>]) -> Vec<Option<u32>> {
+/// The step that the same client sent before each, where one that may not have happened holds nobody up; and
+/// which steps are followed by one that was sent before their reply came.
+fn neighbours<A>(steps: &[Step<A>]) -> (Vec<Option<u32>>, Vec<bool>) {
     let mut last: BTreeMap<u16, u32> = BTreeMap::new();
-    let with_number = steps.iter().zip(0..);
-    let previous = with_number.map(|(step, number)| {
-        let previous = last.get(&step.client).copied();
+    let (mut previous, mut followed) = (Vec::with_capacity(steps.len()), vec![false; steps.len()]);
+    for (step, number) in steps.iter().zip(0..) {
+        let before = last.get(&step.client).copied();
+        if let Some(before) = before {
+            followed[before as usize] |= step.call <= steps[before as usize].back;
+        }
         if step.certain {
             last.insert(step.client, number);
         }
-        previous
-    });
-    previous.collect()
+        previous.push(before);
+    }
+    (previous, followed)
 }
 
 struct Search<'a, M: Model> {
     model: M,
     steps: &'a [Step<M::Action>],
     previous: Vec<Option<u32>>,
+    /// The same client sent a further one before the reply came.
+    followed: Vec<bool>,
     /// Steps under way, in the order of their calls.
     open: Vec<u32>,
 }
 
 type Configurations<M> = Vec<Configuration<<M as Model>::State>>;
 
-impl<M: Model> Search<'_, M> {
+impl<'a, M: Model> Search<'a, M> {
+    fn new(model: M, steps: &'a [Step<M::Action>]) -> Search<'a, M> {
+        let (previous, followed) = neighbours(steps);
+        Search { model, steps, previous, followed, open: Vec::new() }
+    }
+
     fn action(&self, number: u32) -> M::Action {
         self.steps[number as usize].action
     }
@@ -324,6 +359,9 @@ impl<M: Model> Search<'_, M> {
             if self.model.is_unseen_write(step.action) && !self.model.wants_any(configuration.state) {
                 continue;
             }
+            if self.is_better_later(configuration, other) {
+                continue;
+            }
             let class = if step.back == NEVER { self.model.class(step.action) } else { None };
             if class.is_some_and(|class| classes.contains(&class)) {
                 continue;
@@ -333,6 +371,26 @@ impl<M: Model> Search<'_, M> {
                 classes.extend(class);
             }
         }
+    }
+
+    /// Whether another step that does the same has to go earlier, and may: in every order in which this one is
+    /// before it, both could change their places. What was sent behind this one must not get in between.
+    fn is_better_later(&self, configuration: &Configuration<M::State>, number: u32) -> bool {
+        let step = &self.steps[number as usize];
+        let Some(class) = self.model.class(step.action) else { return false };
+        if !step.certain || self.followed[number as usize] {
+            return false;
+        }
+        self.open.iter().any(|&other| {
+            let earlier = &self.steps[other as usize];
+            earlier.certain
+                && (earlier.back, other) < (step.back, number)
+                && self.model.class(earlier.action) == Some(class)
+                && !configuration.has(other)
+                && !configuration.free.contains(&other)
+                && self.previous[other as usize]
+                    .is_none_or(|before| configuration.has(before) || !self.open.contains(&before))
+        })
     }
 
     /// The configuration after a read, if it fits there.

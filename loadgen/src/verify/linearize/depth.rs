@@ -3,40 +3,31 @@
 //!
 //! A node is a configuration before the reply of a step. It is left by the step's own effect, or by that of
 //! another step under way. What did not lead to the end is remembered, by 128 bits of a hash, and not tried
-//! again (Lowe 2017, section 3). First goes what makes the awaited reply fit, then what ends first.
+//! again (Lowe 2017, section 3). First goes what makes the awaited reply fit, then what ends first. An early
+//! choice that was bad may cost all nodes before it is met again, so that there are several attempts, each a
+//! little more at random than the one before.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Configuration, Event, Model, Search, Step};
+use super::{Configuration, Effort, Event, Model, Search, Step};
+use crate::keys::Random;
+use crate::verify::history::NEVER;
 
-/// Nodes that are tried, and so held: so many for each step, and so many besides.
-const NODES_EACH: usize = 8;
-const NODES_MORE: usize = 50_000;
+/// Nodes that an attempt tries, and so holds: so many for each step, and so many besides.
+const NODES_EACH: usize = 4;
+const NODES_MORE: usize = 5_000;
+const ATTEMPTS: u64 = 3;
 
 /// Whether there is an order; `None` if that was not found out. The search stands at its begin again then.
-pub fn has_an_order<M: Model>(search: &mut Search<'_, M>, events: &[Event]) -> Option<bool> {
-    let nodes_max = search.steps.len() * NODES_EACH + NODES_MORE;
+pub fn has_an_order<M: Model>(search: &mut Search<'_, M>, events: &[Event], effort: Effort) -> Option<bool> {
+    let attempts = if effort == Effort::Full { ATTEMPTS } else { 1 };
+
     let mut path = Path::new(search, events);
-    let mut tried: HashSet<u128> = HashSet::new();
-    let mut stack = vec![(0, Configuration::start(path.search.model.start()))];
-    while let Some((place, mut configuration)) = stack.pop() {
-        path.go_to(place);
-        let Some(number) = path.advance(&mut configuration) else {
-            path.go_to(0);
-            return Some(true);
-        };
-        if !tried.insert(hash(path.place, &configuration)) {
-            continue;
-        }
-        if tried.len() > nodes_max {
-            path.go_to(0);
-            return None;
-        }
-        path.push_next(&configuration, number, &mut stack);
-    }
+    let verdict = (0..attempts).find_map(|attempt| path.attempt(attempt));
     path.go_to(0);
-    Some(false)
+    verdict
 }
 
 fn hash<S: Hash>(place: usize, configuration: &Configuration<S>) -> u128 {
@@ -68,6 +59,29 @@ impl<'a, 'b, M: Model> Path<'a, 'b, M> {
             }
         }
         Path { search, events, place: 0, calls }
+    }
+
+    /// `None`: there were too many nodes.
+    fn attempt(&mut self, attempt: u64) -> Option<bool> {
+        let nodes_max = self.search.steps.len() * NODES_EACH + NODES_MORE;
+        let mut random = Random::new(attempt, 0);
+        let mut tried: HashSet<u128> = HashSet::new();
+        let mut stack = vec![(0, Configuration::start(self.search.model.start()))];
+        while let Some((place, mut configuration)) = stack.pop() {
+            self.go_to(place);
+            let Some(number) = self.advance(&mut configuration) else { return Some(true) };
+            if !tried.insert(hash(self.place, &configuration)) {
+                continue;
+            }
+            if tried.len() > nodes_max {
+                return None;
+            }
+            self.push_next(&configuration, number, &mut stack, |range| match attempt {
+                0 => 0,
+                _ => random.below(range * attempt / ATTEMPTS + 1),
+            });
+        }
+        Some(false)
     }
 
     fn go_to(&mut self, place: usize) {
@@ -117,7 +131,13 @@ impl<'a, 'b, M: Model> Path<'a, 'b, M> {
     }
 
     /// What can be after a configuration, the most promising last.
-    fn push_next(&mut self, configuration: &Configuration<M::State>, number: u32, stack: &mut Vec<Node<M>>) {
+    fn push_next(
+        &mut self,
+        configuration: &Configuration<M::State>,
+        number: u32,
+        stack: &mut Vec<Node<M>>,
+        mut jitter: impl FnMut(u64) -> u64,
+    ) {
         let place = self.place;
         let (mut left, mut others) = (Vec::new(), Vec::new());
         self.search.advance(configuration, number, &mut left, |other, next| others.push((other, next)));
@@ -125,7 +145,12 @@ impl<'a, 'b, M: Model> Path<'a, 'b, M> {
         let back = |other: u32| search.steps[other as usize].back;
         let fits =
             |next: &Configuration<M::State>| search.model.next(next.state, search.action(number)).is_some();
-        others.sort_by_cached_key(|(other, next)| (fits(next), std::cmp::Reverse(back(*other))));
+        let first = back(number);
+        let ends = others.iter().map(|(other, _)| back(*other)).filter(|&back| back != NEVER);
+        let range = ends.max().unwrap_or(first) - first;
+        others.sort_by_cached_key(|(other, next)| {
+            (fits(next), Reverse(back(*other).saturating_add(jitter(range))))
+        });
         stack.extend(others.into_iter().map(|(_, next)| (place, next)));
         stack.extend(left.into_iter().map(|next| (place, next)));
         let Step { certain, .. } = self.search.steps[number as usize];
