@@ -16,6 +16,10 @@ use crate::tally::{IntervalHistograms, KindName, KindTally, Observer, SlipTally,
 /// From this share of late commands on an open loop did not do what was asked.
 const LATE_SHARE_MAX: f64 = 0.01;
 
+/// Up to this 99th percentile of how late it sent, a busy generator kept the schedule. The same loop sends and
+/// reads, so that it read replies no later than that, either.
+const KEPT_SLIP_US: f64 = 100.0;
+
 /// So begins the failure of a load that needs commands which the server lacks.
 pub const NOT_AVAILABLE: &str = "not available";
 
@@ -184,7 +188,7 @@ impl<'a> Gathering<'a> {
             commands: self.total.kinds.iter().zip(self.kinds).map(command).collect(),
             intervals: self.intervals,
             slip,
-            generator_is_bottleneck: bottleneck(slip.as_ref(), utilisation, server.as_ref()),
+            generator_is_bottleneck: bottleneck(slip.as_ref(), total.requests, utilisation, server.as_ref()),
             server,
             generator: GeneratorCost { ns_per_request: cpu_ns as f64 / each, utilisation, waited },
             failure,
@@ -203,11 +207,20 @@ fn slip_of(slip: &SlipTally, unsent: u64) -> Slip {
     Slip { us: LatencyUs::of(&slip.ns), late: slip.late as f64 / slip.ns.len().max(1) as f64, unsent }
 }
 
-/// An open loop knows by its slip; a busy generator is to blame in it unless the server was busy, too.
-fn bottleneck(slip: Option<&Slip>, utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
+/// An open loop knows by its slip: a generator that kept the schedule distorted nothing, however busy it was. Between
+/// the two limits a busy one is to blame unless the server was busy, too.
+fn bottleneck(
+    slip: Option<&Slip>,
+    requests: u64,
+    utilisation: f64,
+    server: Option<&ServerCost>,
+) -> Option<bool> {
+    // What a slow reader has not read keeps its connection from sending, which is no slip.
+    let all_sent = |slip: &Slip| slip.unsent as f64 <= LATE_SHARE_MAX * requests as f64;
     let by_use = result::generator_is_bottleneck(utilisation, server);
     match slip {
         Some(slip) if slip.late > LATE_SHARE_MAX => Some(true),
+        Some(slip) if slip.us.p99 <= KEPT_SLIP_US && all_sent(slip) => Some(false),
         Some(_) => Some(by_use.unwrap_or(true)),
         None => by_use,
     }
@@ -229,12 +242,59 @@ pub fn verdict(run: &Run) -> Result<(), Failure> {
     }
     if let (Some(slip), Some(true)) = (&run.slip, run.generator_is_bottleneck) {
         return Err(Failure::Bottleneck(format!(
-            "{}: the generator, not the server, was the bottleneck: it was {:.0} % busy, and {:.1} % of the \
-             commands left more than 1 ms late; use more --threads or a processor of its own, or a lower --rate",
+            "{}: the generator, not the server, was the bottleneck: it was {:.0} % busy, {:.1} % of the commands \
+             left more than 1 ms late and 1 % more than {:.0} us; use more --threads or a processor of its own, or \
+             a lower --rate",
             run.name,
             run.generator.utilisation * 100.0,
-            slip.late * 100.0
+            slip.late * 100.0,
+            slip.us.p99
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::new_histogram;
+
+    /// Of a hundred commands, `late` left so late.
+    fn slip(late: u64, late_ns: u64) -> Slip {
+        let mut tally = SlipTally { ns: new_histogram(), late: 0 };
+        for number in 0..100 {
+            tally.record(if number < late { late_ns } else { 1_000 });
+        }
+        slip_of(&tally, 0)
+    }
+
+    fn server(utilisation: f64) -> ServerCost {
+        ServerCost { user_ns_per_request: 1.0, system_ns_per_request: 1.0, utilisation, waited: 0.0 }
+    }
+
+    #[test]
+    fn a_generator_that_kept_its_schedule_may_be_busy() {
+        let kept = slip(5, 90_000);
+        assert_eq!(bottleneck(Some(&kept), 100, 0.99, None), Some(false));
+        assert_eq!(bottleneck(Some(&kept), 100, 0.99, Some(&server(0.5))), Some(false));
+        assert_eq!(bottleneck(None, 100, 0.99, None), None);
+        let unsent = Slip { unsent: 5, ..kept };
+        assert_eq!(bottleneck(Some(&unsent), 100, 0.99, None), Some(true));
+        assert_eq!(bottleneck(Some(&unsent), 100, 0.99, Some(&server(0.99))), Some(false));
+    }
+
+    #[test]
+    fn a_busy_generator_that_was_late_is_the_bottleneck() {
+        let late = slip(5, 500_000);
+        assert_eq!(bottleneck(Some(&late), 100, 0.5, None), Some(false));
+        assert_eq!(bottleneck(Some(&late), 100, 0.99, None), Some(true));
+        assert_eq!(bottleneck(Some(&late), 100, 0.99, Some(&server(0.5))), Some(true));
+        assert_eq!(bottleneck(Some(&late), 100, 0.99, Some(&server(0.99))), Some(false));
+    }
+
+    #[test]
+    fn a_generator_that_was_very_late_is_the_bottleneck_however_busy() {
+        assert_eq!(bottleneck(Some(&slip(5, 3_000_000)), 100, 0.3, Some(&server(0.99))), Some(true));
+        assert_eq!(bottleneck(Some(&slip(1, 3_000_000)), 100, 0.3, None), Some(false));
+    }
 }
