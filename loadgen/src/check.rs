@@ -87,6 +87,14 @@ pub enum Broken {
     /// More replies than requests.
     Surplus,
     Garbage(String),
+    /// What protects the connection, in words for the user.
+    Session(String),
+}
+
+impl From<std::io::Error> for Broken {
+    fn from(error: std::io::Error) -> Broken {
+        Broken::Session(error.to_string())
+    }
 }
 
 impl Replies {

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::scan::{Head, Scanner};
+use crate::tls::{Session, Tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_BYTES: usize = 16 * 1024;
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Handshake {
     pub database: u32,
     /// Speaks RESP3.
     pub resp3: bool,
+    /// Before anything else.
+    pub tls: Option<Tls>,
 }
 
 /// Connects for the load, at its begin and again and again.
@@ -46,10 +50,18 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A socket that leads to this node, ready for an engine.
-    pub fn dial(&self, node: usize) -> io::Result<OwnedFd> {
-        Client::connect(&self.nodes[node], &self.handshake)?.into_socket()
+    /// A link to this node.
+    pub fn dial(&self, node: usize) -> io::Result<Link> {
+        Client::connect(&self.nodes[node], &self.handshake)?.into_link()
     }
+}
+
+/// A connection that has said what comes first, ready for an engine.
+#[derive(Debug)]
+pub struct Link {
+    pub socket: OwnedFd,
+    /// `None`: what is sent travels as it is.
+    pub session: Option<Session>,
 }
 
 enum Stream {
@@ -84,31 +96,6 @@ impl Stream {
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.write_all(bytes),
-            Stream::Unix(stream) => stream.write_all(bytes),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = match self {
-                Stream::Tcp(stream) => stream.read(buffer),
-                Stream::Unix(stream) => stream.read(buffer),
-            };
-            match count {
-                Ok(0) => {
-                    let text = "the server closed the connection";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-                }
-                // The kernel interrupts for its own work, too: what is left of a ring that was closed.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                count => return count,
-            }
-        }
-    }
-
     fn into_socket(self) -> io::Result<OwnedFd> {
         match self {
             Stream::Tcp(stream) => {
@@ -120,6 +107,28 @@ impl Stream {
                 Ok(stream.into())
             }
         }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -145,6 +154,7 @@ pub fn encode(words: &[&str]) -> String {
 
 pub struct Client {
     stream: Stream,
+    session: Option<Session>,
     /// Received bytes that no reply has used yet.
     input: Vec<u8>,
 }
@@ -152,9 +162,17 @@ pub struct Client {
 impl Client {
     /// Connects and does the handshake.
     pub fn connect(address: &Address, handshake: &Handshake) -> io::Result<Client> {
-        let stream = Stream::connect(address)?;
+        let mut stream = Stream::connect(address)?;
+        let session = match (&handshake.tls, address) {
+            (Some(tls), Address::Tcp { host, .. }) => {
+                stream.set_timeouts(CONNECT_TIMEOUT)?;
+                Some(Session::begin(tls, host, &mut stream)?)
+            }
+            // No server speaks TLS on a unix socket.
+            _ => None,
+        };
         stream.set_timeouts(REPLY_TIMEOUT)?;
-        let mut client = Client { stream, input: Vec::new() };
+        let mut client = Client { stream, session, input: Vec::new() };
         if handshake.resp3 {
             let user = handshake.user.as_deref().unwrap_or("default");
             match &handshake.password {
@@ -184,7 +202,14 @@ impl Client {
 
     /// Sends bytes that are whole commands.
     pub fn send(&mut self, commands: &[u8]) -> io::Result<()> {
-        self.stream.write_all(commands)
+        match &mut self.session {
+            None => self.stream.write_all(commands),
+            Some(session) => {
+                let mut records = Vec::new();
+                session.seal_into(commands, &mut records)?;
+                self.stream.write_all(&records)
+            }
+        }
     }
 
     /// Waits for the next reply, or for what comes unasked, such as a message of a channel.
@@ -199,16 +224,18 @@ impl Client {
 
     /// Sends whole commands and waits for `replies` replies, each of which must not be an error.
     pub fn send_and_check(&mut self, commands: &[u8], replies: usize) -> io::Result<()> {
-        self.stream.write_all(commands)?;
+        self.send(commands)?;
         let mut scanner = Scanner::default();
-        let mut buffer = [0; 16 * 1024];
         let (mut due, mut failed) = (replies, false);
         while due > 0 {
-            let count = self.stream.read(&mut buffer)?;
-            let scanned = scanner.scan(&buffer[..count], |head, _| {
+            if self.input.is_empty() {
+                self.fill()?;
+            }
+            let scanned = scanner.scan(&self.input, |head, _| {
                 due = due.saturating_sub(1);
                 failed |= head == Head::Error;
             });
+            self.input.clear();
             scanned.map_err(|garbage| io::Error::new(io::ErrorKind::InvalidData, garbage.0))?;
             if failed {
                 return Err(io::Error::other(scanner.error_text().to_string()));
@@ -217,9 +244,9 @@ impl Client {
         Ok(())
     }
 
-    /// The socket, ready for an engine.
-    pub fn into_socket(self) -> io::Result<OwnedFd> {
-        self.stream.into_socket()
+    /// What an engine goes on with.
+    pub fn into_link(self) -> io::Result<Link> {
+        Ok(Link { socket: self.stream.into_socket()?, session: self.session })
     }
 
     fn read_value(&mut self, depth: usize) -> io::Result<Value> {
@@ -270,10 +297,31 @@ impl Client {
         Ok(bytes)
     }
 
+    /// Receives at least a byte.
     fn fill(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        let count = self.stream.read(&mut buffer)?;
-        self.input.extend_from_slice(&buffer[..count]);
+        let mut buffer = [0; READ_BYTES];
+        let before = self.input.len();
+        while self.input.len() == before {
+            let count = match self.stream.read(&mut buffer) {
+                Ok(0) => {
+                    let text = "the server closed the connection";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+                }
+                // The kernel interrupts for its own work, too: what is left of a ring that was closed.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"));
+                }
+                count => count?,
+            };
+            match &mut self.session {
+                None => self.input.extend_from_slice(&buffer[..count]),
+                Some(session) => session.open(&buffer[..count], |plain| {
+                    self.input.extend_from_slice(plain);
+                    Ok::<_, io::Error>(())
+                })?,
+            }
+        }
         Ok(())
     }
 }

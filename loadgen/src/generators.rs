@@ -96,9 +96,12 @@ impl Tool {
             Tool::RedisBenchmark => format!(
                 "-p {port} -t {test} -c {CLIENTS} -P {pipeline} -r {KEYS} -d {VALUE_BYTES} -n {requests} --csv"
             ),
+            // Without seeds of their own all its connections draw the same keys at about the same time: the
+            // server then finds each in its cache but once.
             Tool::MemtierBenchmark => format!(
                 "-s 127.0.0.1 -p {port} -t 1 -c {CLIENTS} --pipeline={pipeline} --ratio={} --key-prefix=key: \
-                 --key-minimum=1 --key-maximum={KEYS} -d {VALUE_BYTES} -n {} --hide-histogram",
+                 --key-minimum=1 --key-maximum={KEYS} -d {VALUE_BYTES} -n {} --hide-histogram \
+                 --distinct-client-seed",
                 if test == "set" { "1:0" } else { "0:1" },
                 requests.div_ceil(CLIENTS)
             ),

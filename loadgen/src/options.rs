@@ -9,6 +9,7 @@ use crate::command::{DEFAULT_TESTS, Test, test_names};
 use crate::error::Failure;
 use crate::keys::RANGE_MAX;
 use crate::processes::parse_cpus;
+use crate::tls::TlsOptions;
 
 /// A load generator for RESP servers, on the engine of polder-server.
 ///
@@ -84,6 +85,8 @@ pub struct ServerOptions {
     /// Database to select.
     #[arg(long = "dbnum", value_name = "NUMBER", default_value_t = 0)]
     pub database: u32,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 impl ServerOptions {
@@ -94,9 +97,10 @@ impl ServerOptions {
         }
     }
 
-    pub fn handshake(&self) -> Handshake {
+    pub fn handshake(&self) -> Result<Handshake, Failure> {
         let (user, password) = (self.user.clone(), self.password.clone());
-        Handshake { user, password, database: self.database, resp3: false }
+        let tls = self.tls.read().map_err(Failure::Options)?;
+        Ok(Handshake { user, password, database: self.database, resp3: false, tls })
     }
 }
 
@@ -213,8 +217,8 @@ impl LoadOptions {
         self.server.address()
     }
 
-    pub fn handshake(&self) -> Handshake {
-        Handshake { resp3: self.resp3, ..self.server.handshake() }
+    pub fn handshake(&self) -> Result<Handshake, Failure> {
+        Ok(Handshake { resp3: self.resp3, ..self.server.handshake()? })
     }
 
     pub fn warmup_seconds(&self) -> f64 {
@@ -365,7 +369,7 @@ mod tests {
         assert_eq!((options.clients, options.requests, options.pipeline), (10, 5000, 16));
         assert_eq!((options.value_bytes, options.keys, options.threads), (32, 100_000, 2));
         assert_eq!(options.chosen_tests().unwrap().len(), 3);
-        assert_eq!(options.handshake().user.as_deref(), Some("u"));
+        assert_eq!(options.handshake().unwrap().user.as_deref(), Some("u"));
         assert!(options.quiet && !options.csv);
         assert_eq!(options.warmup_seconds(), 0.0);
         let preloading = |line: &str| -> Vec<String> {

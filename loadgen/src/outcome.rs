@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use crate::error::Failure;
 use crate::plan::{Outcome, Part};
 use crate::processes::CpuSample;
@@ -170,6 +172,7 @@ impl<'a> Gathering<'a> {
         let felt_p99_us = LatencyUs::of(total.felt_ns()).p99;
         let kept = slip.as_ref().map(|slip| (slip, kept_schedule(slip, total.requests, felt_p99_us)));
         let is_bottleneck = bottleneck(kept, utilisation, server.as_ref());
+        let connect_ns = self.total.connect_ns.as_ref();
         let command = |(tally, kind): (&KindTally, &KindName)| CommandResult {
             name: kind.name.clone(),
             requests: tally.requests,
@@ -186,7 +189,8 @@ impl<'a> Gathering<'a> {
             errors: total.errors,
             wrong: total.wrong,
             misses: total.misses,
-            reconnects: self.total.reconnects,
+            reconnects: connect_ns.map_or(0, Histogram::len),
+            connect_us: connect_ns.map(LatencyUs::of),
             first_error: self.total.first_error.clone(),
             total: latencies(&total),
             commands: self.total.kinds.iter().zip(self.kinds).map(command).collect(),

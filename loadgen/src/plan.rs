@@ -1,12 +1,11 @@
 //! What a worker is told and what it tells: its plan, its sockets, the phases, and what it counted.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use crate::client::Dialer;
+use crate::client::{Dialer, Link};
 use crate::keys::KeySet;
 use crate::schedule::Schedule;
 use crate::tally::Tally;
@@ -71,7 +70,7 @@ pub struct Plan {
 /// A connected socket and what it is for.
 #[derive(Debug)]
 pub struct Socket {
-    pub socket: OwnedFd,
+    pub link: Link,
     /// Counted over all threads.
     pub number: u64,
     /// The node of the cluster that it leads to.

@@ -40,7 +40,11 @@ pub struct Run {
     pub wrong: u64,
     /// Keys that were not there.
     pub misses: u64,
+    /// Connections that were made anew.
     pub reconnects: u64,
+    /// How long each of them took, with all that a connection says first; `None`: there were none.
+    #[serde(default)]
+    pub connect_us: Option<LatencyUs>,
     pub first_error: Option<String>,
     pub total: Latencies,
     /// One for each command of the load, in its order; a single one has the total's latencies.
@@ -155,7 +159,7 @@ impl ResultFile {
     }
 }
 
-/// Microseconds from the sending of a command to its reply.
+/// Microseconds that something took, from the sending of a command to its reply if nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LatencyUs {
     pub min: f64,

@@ -237,7 +237,7 @@ pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
     if options.preload {
         let quiet = options.quiet || options.csv;
         for test in options.preloading_tests()? {
-            preload::fill(&topology, &options.handshake(), &test, options.keys, quiet)
+            preload::fill(&topology, &options.handshake()?, &test, options.keys, quiet)
                 .map_err(Failure::ServerGone)?;
         }
     }
@@ -245,7 +245,7 @@ pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
 }
 
 fn connect(options: &LoadOptions, address: &crate::client::Address) -> Result<Client, Failure> {
-    Client::connect(address, &options.handshake())
+    Client::connect(address, &options.handshake()?)
         .map_err(|error| Failure::ServerGone(format!("Could not connect to {address}: {error}")))
 }
 
@@ -327,7 +327,7 @@ impl Subject {
         observer: &mut dyn Observer,
     ) -> Result<Run, Failure> {
         let idle = self.open_idle(options)?;
-        let shares = self.shares(options);
+        let shares = self.shares(options)?;
         let threads = shares.len();
         let control = Control::new();
         let start = Barrier::new(threads + 1);
@@ -382,11 +382,11 @@ impl Subject {
         (0..options.idle as usize).map(|number| connect(options, &nodes[number % nodes.len()])).collect()
     }
 
-    fn shares(&self, options: &LoadOptions) -> Vec<Share> {
+    fn shares(&self, options: &LoadOptions) -> Result<Vec<Share>, Failure> {
         let threads = u64::from(options.threads.min(options.clients));
         // The first threads take what does not divide evenly.
         let part = |total: u64, thread: u64| total / threads + u64::from(thread < total % threads);
-        let handshake = options.handshake();
+        let handshake = options.handshake()?;
         let dialer = Arc::new(Dialer { nodes: self.topology.nodes.clone(), handshake });
         let clients = u64::from(options.clients);
         let mut first = 0;
@@ -416,7 +416,7 @@ impl Subject {
             let thread = number % shares.len();
             shares[thread].connections.push((clients + number as u64, role));
         }
-        shares
+        Ok(shares)
     }
 
     /// Connects, spreading the connections over the nodes.
@@ -424,10 +424,10 @@ impl Subject {
         let dialer = &share.plan.dialer;
         let connections = share.connections.iter().map(|&(number, role)| {
             let node = number as usize % dialer.nodes.len();
-            let socket = dialer.dial(node).map_err(|error| {
+            let link = dialer.dial(node).map_err(|error| {
                 Failure::ServerGone(format!("Could not connect to {}: {error}", dialer.nodes[node]))
             })?;
-            Ok(Socket { socket, number, node, keys: self.key_sets[node].clone(), role })
+            Ok(Socket { link, number, node, keys: self.key_sets[node].clone(), role })
         });
         connections.collect()
     }

@@ -113,7 +113,8 @@ pub struct Tally {
     /// In the order of the workload's kinds.
     pub kinds: Vec<KindTally>,
     pub first_error: Option<String>,
-    pub reconnects: u64,
+    /// What it took to make connections anew, in nanoseconds; `None`: none was.
+    pub connect_ns: Option<Histogram<u64>>,
     /// Only of an open loop.
     pub slip: Option<SlipTally>,
 }
@@ -123,7 +124,7 @@ impl Tally {
         Tally {
             kinds: vec![KindTally::new(open_loop); kinds],
             first_error: None,
-            reconnects: 0,
+            connect_ns: None,
             slip: open_loop.then(|| SlipTally { ns: new_histogram(), late: 0 }),
         }
     }
@@ -135,7 +136,9 @@ impl Tally {
         if self.first_error.is_none() {
             self.first_error.clone_from(&other.first_error);
         }
-        self.reconnects += other.reconnects;
+        if let Some(other) = &other.connect_ns {
+            add(self.connect_ns.get_or_insert_with(new_histogram), other);
+        }
         if let (Some(own), Some(other)) = (&mut self.slip, &other.slip) {
             add(&mut own.ns, &other.ns);
             own.late += other.late;
@@ -145,11 +148,18 @@ impl Tally {
     pub fn clear(&mut self) {
         self.kinds.iter_mut().for_each(KindTally::clear);
         self.first_error = None;
-        self.reconnects = 0;
+        if let Some(connect_ns) = &mut self.connect_ns {
+            connect_ns.reset();
+        }
         if let Some(slip) = &mut self.slip {
             slip.ns.reset();
             slip.late = 0;
         }
+    }
+
+    /// Counts a connection that was made anew.
+    pub fn reconnected(&mut self, took_ns: u64) {
+        record(self.connect_ns.get_or_insert_with(new_histogram), took_ns, 1);
     }
 
     /// The sum of the kinds that make up the load: those that are `apart` are left out, except for their
@@ -219,6 +229,7 @@ mod tests {
         part.kinds[1].answered(1, 5000, 5000);
         part.kinds[1].errors = 2;
         part.first_error = Some("first".into());
+        part.reconnected(500);
         if let Some(slip) = &mut part.slip {
             slip.record(10);
             slip.record(LATE_NS + 1);
@@ -227,6 +238,7 @@ mod tests {
         part.first_error = Some("second".into());
         sum.add(&part);
         assert_eq!(sum.first_error.as_deref(), Some("first"));
+        assert_eq!(sum.connect_ns.as_ref().map(Histogram::len), Some(2));
         let slip = sum.slip.as_ref().unwrap();
         assert_eq!((slip.late, slip.ns.len()), (2, 4));
         let kind = |apart| KindName { name: String::new(), apart };

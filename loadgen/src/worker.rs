@@ -26,8 +26,10 @@ use crate::keys::Random;
 use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::processes::{thread_cpu_ns, thread_wait_ns};
 use crate::profile::compile::State;
+use crate::redial::{Redialed, Redialer};
 use crate::schedule::Schedule;
 use crate::tally::Tally;
+use crate::tls::Session;
 use crate::workload::{Draws, Role};
 
 /// The longest sleep of the loop: as late may it hear of a change of phase.
@@ -45,6 +47,10 @@ const SPIN_NS_EPOLL: u64 = 2_000_000;
 
 struct Connection {
     token: Token,
+    /// Closed; the one in its place is being made.
+    away: bool,
+    /// `None`: what is sent travels as it is.
+    session: Option<Session>,
     node: usize,
     role: Role,
     draws: Draws,
@@ -84,6 +90,10 @@ pub struct Worker<E: Engine> {
     /// The position in `connections` of each of the engine's indexes.
     positions: Vec<u32>,
     open: Option<Open>,
+    /// Only if connections are replaced.
+    redialer: Option<Redialer>,
+    /// Processor time of its threads.
+    redial_cpu_ns: u64,
     epoch: Instant,
     phase: Phase,
     tally: Tally,
@@ -105,6 +115,17 @@ pub struct Worker<E: Engine> {
     measured: Option<[u64; 4]>,
 }
 
+impl Connection {
+    /// Takes what was sent back from the engine.
+    #[inline]
+    fn take_back(&mut self, sent: Vec<u8>) {
+        self.buffer = Some(match &mut self.session {
+            None => sent,
+            Some(session) => session.restore(sent),
+        });
+    }
+}
+
 impl<E: Engine> Worker<E> {
     /// Takes over connected sockets.
     pub fn new(engine: E, plan: Plan, publisher: Publisher, sockets: Vec<Socket>) -> Self {
@@ -120,6 +141,8 @@ impl<E: Engine> Worker<E> {
             publisher,
             connections: Vec::with_capacity(sockets.len()),
             positions: Vec::new(),
+            redialer: None,
+            redial_cpu_ns: 0,
             epoch: Instant::now(),
             phase: Phase::Warmup,
             tally: Tally::new(plan.workload.kinds.len(), open.is_some()),
@@ -136,8 +159,11 @@ impl<E: Engine> Worker<E> {
             open,
             plan,
         };
+        if worker.plan.reconnect_every.is_some() {
+            worker.start_redialer(sockets.len());
+        }
         for socket in sockets {
-            let token = worker.engine.add(socket.socket);
+            let token = worker.engine.add(socket.link.socket);
             let position = worker.connections.len();
             worker.place(token, position);
             let random = Random::new(worker.plan.seed, socket.number);
@@ -145,6 +171,8 @@ impl<E: Engine> Worker<E> {
             let draws = Draws { random, keys: socket.keys, number: socket.number, state };
             worker.connections.push(Connection {
                 token,
+                away: false,
+                session: socket.link.session,
                 node: socket.node,
                 role: socket.role,
                 draws,
@@ -160,6 +188,16 @@ impl<E: Engine> Worker<E> {
         worker
     }
 
+    fn start_redialer(&mut self, connections: usize) {
+        match Redialer::start(&self.plan.dialer, connections) {
+            Ok(redialer) => {
+                self.engine.watch_bell(redialer.bell());
+                self.redialer = Some(redialer);
+            }
+            Err(error) => self.failure = Some(format!("no thread to reconnect on: {error}")),
+        }
+    }
+
     fn place(&mut self, token: Token, position: usize) {
         let index = token.index as usize;
         if self.positions.len() <= index {
@@ -168,11 +206,12 @@ impl<E: Engine> Worker<E> {
         self.positions[index] = position as u32;
     }
 
-    /// The connection that a token means, unless it was replaced.
+    /// The connection that a token means, unless it was closed.
     #[inline]
     fn position(&self, token: Token) -> Option<usize> {
         let position = *self.positions.get(token.index as usize)? as usize;
-        (self.connections.get(position)?.token == token).then_some(position)
+        let connection = self.connections.get(position)?;
+        (connection.token == token && !connection.away).then_some(position)
     }
 
     /// Loads until told to stop, until all requests are answered or until something breaks.
@@ -219,7 +258,8 @@ impl<E: Engine> Worker<E> {
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        let now = [self.now_ns(), thread_cpu_ns(), thread_wait_ns(), self.spun_ns];
+        let cpu_ns = thread_cpu_ns() + self.redial_cpu_ns;
+        let now = [self.now_ns(), cpu_ns, thread_wait_ns(), self.spun_ns];
         match phase {
             Phase::Warmup => {}
             Phase::Measure => {
@@ -313,18 +353,28 @@ impl<E: Engine> Worker<E> {
         }
     }
 
+    #[inline]
     fn send(&mut self, position: usize, buffer: Vec<u8>) {
         let connection = &mut self.connections[position];
-        connection.buffer = self.engine.send(connection.token, buffer);
+        let outgoing = match &mut connection.session {
+            None => buffer,
+            Some(session) => match session.seal(buffer) {
+                Ok(records) => records,
+                Err(error) => return self.fail(&error.to_string()),
+            },
+        };
+        if let Some(buffer) = self.engine.send(connection.token, outgoing) {
+            connection.take_back(buffer);
+        }
     }
 
     /// Sends the next pipeline of a closed loop, if there is anything left to send.
     fn fire(&mut self, position: usize, now_ns: u64) {
         if self.must_reconnect(position) {
-            self.reconnect(position);
+            return self.reconnect(position);
         }
         let connection = &mut self.connections[position];
-        if self.phase == Phase::Stop || connection.replies.due() > 0 {
+        if self.phase == Phase::Stop || connection.away || connection.replies.due() > 0 {
             return;
         }
         let room = self.plan.reconnect_every.map_or(u64::MAX, |every| every - connection.sent);
@@ -418,6 +468,7 @@ impl<E: Engine> Worker<E> {
     fn has_room(&self, position: usize) -> bool {
         let connection = &self.connections[position];
         connection.buffer.is_some()
+            && !connection.away
             && (connection.replies.due() as usize) < self.plan.pipeline
             && self.plan.reconnect_every.is_none_or(|every| connection.sent < every)
     }
@@ -490,6 +541,7 @@ impl<E: Engine> Worker<E> {
         let connection = &self.connections[position];
         let is_over = self.plan.reconnect_every.is_some_and(|every| connection.sent >= every);
         is_over
+            && !connection.away
             && connection.role == Role::Load
             && connection.replies.due() == 0
             && connection.missed.is_empty()
@@ -497,19 +549,32 @@ impl<E: Engine> Worker<E> {
             && self.phase != Phase::Stop
     }
 
-    /// Replaces a connection that has nothing under way; the thread waits for it.
+    /// Closes a connection that has nothing under way and asks for one in its place.
     fn reconnect(&mut self, position: usize) {
         let connection = &mut self.connections[position];
+        connection.away = true;
         self.engine.close(connection.token);
-        match self.plan.dialer.dial(connection.node) {
-            Ok(socket) => {
-                connection.sent = 0;
-                connection.token = self.engine.add(socket);
-                let token = connection.token;
-                self.tally.reconnects += 1;
-                self.place(token, position);
-            }
-            Err(error) => self.fail(&format!("reconnecting failed: {error}")),
+        if let Some(redialer) = &self.redialer {
+            redialer.ask(position, connection.node);
+        }
+    }
+
+    /// Puts connections that were made anew in their places.
+    fn take_redialed(&mut self) {
+        while let Some(redialed) = self.redialer.as_ref().and_then(Redialer::next) {
+            let Redialed { position, link, took, cpu_ns } = redialed;
+            self.redial_cpu_ns += cpu_ns;
+            let link = match link {
+                Ok(link) => link,
+                Err(error) => return self.fail(&format!("reconnecting failed: {error}")),
+            };
+            self.tally.reconnected(took.as_nanos() as u64);
+            let (position, token) = (position as usize, self.engine.add(link.socket));
+            self.place(token, position);
+            let connection = &mut self.connections[position];
+            (connection.token, connection.session) = (token, link.session);
+            (connection.away, connection.sent) = (false, 0);
+            self.begin(position);
         }
     }
 
@@ -518,7 +583,7 @@ impl<E: Engine> Worker<E> {
             Event::Received { connection, chunk } => self.received(connection, chunk),
             Event::Sent { connection, buffer, complete } => {
                 let Some(position) = self.position(connection) else { return };
-                self.connections[position].buffer = Some(buffer);
+                self.connections[position].take_back(buffer);
                 if !complete {
                     self.fail("the server broke a connection while a request was being sent");
                 } else {
@@ -528,7 +593,8 @@ impl<E: Engine> Worker<E> {
             Event::Ended { connection } if self.position(connection).is_some() => {
                 self.fail("the server closed a connection");
             }
-            Event::Ended { .. } | Event::Accepted { .. } | Event::Woken => {}
+            Event::Woken => self.take_redialed(),
+            Event::Ended { .. } | Event::Accepted { .. } => {}
         }
     }
 
@@ -568,17 +634,23 @@ impl<E: Engine> Worker<E> {
         let Some(position) = self.position(token) else { return self.engine.release(chunk) };
         let connection = &mut self.connections[position];
         let (bytes, tally) = (self.engine.bytes(&chunk), &mut self.tally);
-        let answered = match connection.role {
-            Role::Subscriber(kind) => connection.messages.read(bytes, kind, tally).map(|()| 0),
+        let mut answered = 0;
+        let (role, checks) = (connection.role, &self.plan.workload.checks);
+        let (replies, messages) = (&mut connection.replies, &mut connection.messages);
+        let missed = &mut connection.missed;
+        let mut read = |bytes: &[u8]| match role {
+            Role::Subscriber(kind) => messages.read(bytes, kind, tally),
             Role::Load | Role::Own(_) => {
-                let checks = &self.plan.workload.checks;
-                connection.replies.read(bytes, now_ns, checks, tally, &mut connection.missed)
+                replies.read(bytes, now_ns, checks, tally, missed).map(|count| answered += count)
             }
         };
-        let role = connection.role;
+        let outcome = match &mut connection.session {
+            None => read(bytes),
+            Some(session) => session.open(bytes, read),
+        };
         self.engine.release(chunk);
-        match answered {
-            Ok(answered) => {
+        match outcome {
+            Ok(()) => {
                 self.last_reply_ns = now_ns;
                 if role == Role::Load {
                     self.due = self.due.saturating_sub(u64::from(answered));
@@ -591,6 +663,7 @@ impl<E: Engine> Worker<E> {
             Err(Broken::Garbage(garbage)) => {
                 self.fail(&format!("the server does not speak RESP: '{garbage}'"));
             }
+            Err(Broken::Session(reason)) => self.fail(&reason),
         }
     }
 
@@ -619,7 +692,7 @@ impl<E: Engine> Worker<E> {
                 self.handle(event);
             }
         }
-        for connection in &self.connections {
+        for connection in self.connections.iter().filter(|connection| !connection.away) {
             self.engine.close(connection.token);
         }
     }

@@ -191,3 +191,44 @@ fn connections_are_made_anew() {
         }
     }
 }
+
+/// How long a server lets a new connection wait for the reply to its AUTH.
+const WELCOME: Duration = Duration::from_millis(200);
+
+/// A server that is slow to let in, and then answers pings at once.
+fn serve_slow_welcomes() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 1024];
+                if matches!(stream.read(&mut buffer), Ok(1..)) {
+                    std::thread::sleep(WELCOME);
+                    if stream.write_all(b"+OK\r\n").is_ok() {
+                        converse(stream, &OnceLock::new(), false);
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// Who connects again holds up nobody else, and what it takes is told apart.
+#[test]
+fn new_connections_do_not_hold_up_the_others() {
+    for engine in ["epoll", "auto"] {
+        let port = serve_slow_welcomes();
+        let line = format!("-p {port} -a secret -c 8 -n 800 --rate 1k -t ping --engine {engine}");
+        let run = measure(&format!("{line} --reconnect-every 60"));
+        assert_eq!((run.requests, &run.failure, run.errors), (800, &None, 0));
+        assert!((8..=13).contains(&run.reconnects), "{}", run.reconnects);
+        let connect_us = run.connect_us.unwrap();
+        assert!(connect_us.min >= WELCOME.as_micros() as f64 * 0.99, "{connect_us:?}");
+        // One after the other they would block for a second and more beside the 0.8 that the load takes.
+        let slip = run.slip.unwrap();
+        assert!(run.seconds < 1.5 && slip.us.p90 < 100_000.0, "{} s, {slip:?}", run.seconds);
+    }
+}

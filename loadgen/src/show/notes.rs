@@ -34,7 +34,11 @@ pub fn notes(run: &Run) -> Vec<String> {
         notes.push(format!("something else held the server's processor {share} of the time"));
     }
     if run.reconnects > 0 {
-        notes.push(format!("{} connections were made anew", units::count(run.reconnects)));
+        let took = run
+            .connect_us
+            .map(|us| format!(", in {} (p50), {} (p99)", units::time_us(us.p50), units::time_us(us.p99)));
+        let took = took.unwrap_or_default();
+        notes.push(format!("{} connections were made anew{took}", units::count(run.reconnects)));
     }
     notes
 }

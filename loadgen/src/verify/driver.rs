@@ -15,7 +15,7 @@ use super::history::{FORMAT, Header, History, Kind, NEVER, Operation, Reply};
 use super::options::VerifyOptions;
 use super::wire;
 use super::workload::{self, Burst, Request, Shared};
-use crate::client::{self, Value};
+use crate::client::{Client, Handshake, Value};
 use crate::error::Failure;
 
 /// Between two tries to connect.
@@ -41,6 +41,7 @@ pub struct Recorded {
 
 struct Load<'a> {
     options: &'a VerifyOptions,
+    handshake: Handshake,
     shared: Shared,
     prefix: String,
     epoch: Instant,
@@ -60,12 +61,14 @@ pub fn record(options: &VerifyOptions) -> Result<Recorded, Failure> {
             options.clients
         )));
     }
-    connect(options).map_err(|error| {
+    let handshake = options.server.handshake()?;
+    connect(options, &handshake).map_err(|error| {
         Failure::ServerGone(format!("Could not connect to {}: {error}", options.server.address()))
     })?;
     let epoch = Instant::now();
     let load = Load {
         options,
+        handshake,
         shared: Shared::new(options),
         prefix: prefix(),
         epoch,
@@ -98,8 +101,8 @@ fn prefix() -> String {
     format!("verify:{:x}:", now.as_nanos() as u64 >> 10)
 }
 
-fn connect(options: &VerifyOptions) -> io::Result<client::Client> {
-    let client = client::Client::connect(&options.server.address(), &options.server.handshake())?;
+fn connect(options: &VerifyOptions, handshake: &Handshake) -> io::Result<Client> {
+    let client = Client::connect(&options.server.address(), handshake)?;
     client.set_reply_timeout(Duration::from_secs_f64(options.timeout))?;
     Ok(client)
 }
@@ -201,7 +204,7 @@ struct Worker<'a> {
     load: &'a Load<'a>,
     number: u16,
     mind: workload::Client,
-    connection: Option<client::Client>,
+    connection: Option<Client>,
     /// It has had a connection before.
     connected: bool,
     operations: Vec<Operation>,
@@ -232,7 +235,7 @@ impl<'a> Worker<'a> {
     fn connect(&mut self) -> bool {
         let started = Instant::now();
         while self.connection.is_none() {
-            match connect(self.load.options) {
+            match connect(self.load.options, &self.load.handshake) {
                 Ok(connection) => {
                     self.connection = Some(connection);
                     if std::mem::replace(&mut self.connected, true) {

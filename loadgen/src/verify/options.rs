@@ -118,6 +118,7 @@ impl VerifyOptions {
         if server.database != 0 {
             words.push(format!("--dbnum {}", server.database));
         }
+        words.extend(server.tls.words());
         let checks: Vec<&str> = self.checks.iter().map(|check| check.name()).collect();
         words.push(format!(
             "-c {} -P {} -r {} --key-operations {} --seconds {} --checks {} --seed {}",

@@ -90,6 +90,7 @@ pub fn run(shape: &Shape, seed: u64) -> Run {
         wrong: 0,
         misses: 12,
         reconnects: 0,
+        connect_us: None,
         first_error: None,
         total: in_full(&all),
         commands: shape

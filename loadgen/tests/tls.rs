@@ -1,0 +1,232 @@
+//! Loads over TLS against redis-server, and what is said when it cannot be.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use polder_loadgen::client::{Address, Client};
+use polder_loadgen::options::{Cli, LoadOptions};
+use polder_loadgen::result::Run;
+use polder_loadgen::runner;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+/// An authority, and what it signed: a server's certificate, which names no address, and a client's.
+struct Papers {
+    folder: tempfile::TempDir,
+}
+
+impl Papers {
+    fn new() -> Papers {
+        let papers = Papers { folder: tempfile::tempdir().unwrap() };
+        let authority_key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.distinguished_name.push(DnType::CommonName, "authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = authority.self_signed(&authority_key).unwrap();
+        papers.write("ca.crt", &certificate.pem());
+        let issuer = Issuer::new(authority, authority_key);
+        for name in ["server", "client"] {
+            let key = KeyPair::generate().unwrap();
+            let mut certificate = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
+            certificate.distinguished_name.push(DnType::CommonName, name);
+            papers.write(&format!("{name}.crt"), &certificate.signed_by(&key, &issuer).unwrap().pem());
+            papers.write(&format!("{name}.key"), &key.serialize_pem());
+        }
+        papers
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// A flag with one of the files.
+    fn flag(&self, flag: &str, name: &str) -> String {
+        format!("{flag} {}", self.path(name).display())
+    }
+}
+
+/// A redis-server with one port for TLS and one without.
+struct Server {
+    process: Child,
+    tls_port: u16,
+    plain_port: u16,
+}
+
+impl Server {
+    fn start(papers: &Papers, further: &[&str]) -> Server {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [tls_port, plain_port] = [0, 1].map(|index: usize| listeners[index].local_addr().unwrap().port());
+        drop(listeners);
+        let file = |name: &str| papers.path(name).display().to_string();
+        let mut command = Command::new("redis-server");
+        command.args(["--save", "", "--port", &plain_port.to_string()]);
+        command.args(["--tls-port", &tls_port.to_string(), "--tls-ca-cert-file", &file("ca.crt")]);
+        command.args(["--tls-cert-file", &file("server.crt"), "--tls-key-file", &file("server.key")]);
+        command.args(further).current_dir(papers.folder.path()).stdout(Stdio::null());
+        let server = Server { process: command.spawn().unwrap(), tls_port, plain_port };
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: plain_port };
+        let end = Instant::now() + Duration::from_secs(10);
+        while Client::connect(&address, &Default::default()).is_err() {
+            assert!(Instant::now() < end, "redis-server does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// Runs a load over TLS.
+    fn runs(&self, line: &str) -> Vec<Run> {
+        let line = format!("polder-loadgen -p {} --tls {line}", self.tls_port);
+        let options: LoadOptions = Cli::try_parse_from(line.split_whitespace()).unwrap().load;
+        let runs = runner::runs(&options).unwrap_or_else(|failure| panic!("{line}: {failure}"));
+        for run in &runs {
+            assert_eq!((&run.failure, run.errors, run.wrong), (&None, 0, 0), "{line}: {:?}", run.first_error);
+        }
+        runs
+    }
+
+    /// What the program itself says.
+    fn says(&self, line: &str) -> (Option<i32>, String) {
+        let line = format!("-p {} --tls {line}", self.tls_port);
+        said(binary(&line))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended already needs no end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn binary(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
+}
+
+fn said(output: Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Every way of loading; the certificate's name is not the server's.
+#[test]
+fn loads_of_all_kinds() {
+    let papers = Papers::new();
+    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
+    let trust = papers.flag("--cacert", "ca.crt");
+    for engine in ["epoll", "auto"] {
+        let common = format!("{trust} --engine {engine} -c 5");
+        for (line, requests) in [
+            ("-n 500 -t set,get,incr", 500),
+            // Records and chunks of the engine end somewhere within long pipelines and long values.
+            ("-n 3000 -P 300 -r 1000 -t set,get --preload", 3000),
+            ("-n 30 -P 3 -d 300000 -t set,get --preload", 30),
+            ("-n 500 -P 4 --rate 5000 --poisson -t get --preload -3", 500),
+            ("-n 500 -P 16 --reconnect-every 50 --idle 3 -t ping", 500),
+        ] {
+            for run in server.runs(&format!("{common} {line}")) {
+                assert_eq!(run.requests, requests, "{line}: {}", run.name);
+                let anew = line.contains("--reconnect-every");
+                assert_eq!((run.reconnects > 0, run.connect_us.is_some()), (anew, anew), "{line}");
+            }
+        }
+        let seconds = server.runs(&format!("{common} --seconds 0.5 --profile pubsub"));
+        assert!(seconds[0].requests > 0);
+    }
+}
+
+#[test]
+fn histories_over_tls_are_judged() {
+    let papers = Papers::new();
+    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
+    let flags = papers.flag("--cacert", "ca.crt");
+    let output = binary(&format!("verify -p {} --tls {flags} --seconds 1 -c 4", server.tls_port));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// With either version of the protocol, a server that wants to see a certificate gets to see one.
+#[test]
+fn certificates_of_clients() {
+    let papers = Papers::new();
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let server = Server::start(&papers, &["--tls-protocols", version, "--requirepass", "secret"]);
+        let trust = papers.flag("--cacert", "ca.crt");
+        let (cert, key) = (papers.flag("--cert", "client.crt"), papers.flag("--key", "client.key"));
+        let run = &server.runs(&format!("{trust} {cert} {key} -a secret -n 100 -t ping"))[0];
+        assert_eq!(run.requests, 100);
+        let (code, errors) = server.says(&format!("{trust} -a secret -n 100 -t ping"));
+        assert_eq!(code, Some(2), "{version}: {errors}");
+        assert!(errors.contains("see --cert"), "{version}: {errors}");
+        let (code, errors) = server.says(&format!("{trust} {cert} -n 1"));
+        assert!(code == Some(1) && errors.contains("--key"), "{errors}");
+    }
+}
+
+#[test]
+fn whom_to_trust() {
+    let (papers, others) = (Papers::new(), Papers::new());
+    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
+    let folder = format!("--cacertdir {}", papers.folder.path().display());
+    for trust in
+        ["--insecure", &folder, &format!("{} --sni other.example", papers.flag("--cacert", "ca.crt"))]
+    {
+        assert_eq!(server.runs(&format!("{trust} -n 10 -c 1 -t ping"))[0].requests, 10, "{trust}");
+    }
+    // An authority of the system's has not signed it, and neither has another one.
+    for stranger in ["", &others.flag("--cacert", "ca.crt")] {
+        let (code, errors) = server.says(&format!("{stranger} -n 1 -t ping"));
+        assert!(code == Some(2) || stranger.is_empty(), "{errors}");
+        assert!(errors.contains("--cacert"), "{errors}");
+    }
+    for (line, part) in [
+        ("--cacert /no/such/file", "--cacert /no/such/file: No such file"),
+        ("--cacert /dev/null", "no certificate in PEM"),
+        ("--insecure --cacert /dev/null", "--insecure"),
+        ("-s /tmp/no.sock", "--socket"),
+        (&format!("{} {}", papers.flag("--cert", "client.crt"), papers.flag("--key", "ca.crt")), "--key"),
+        (&format!("{} {}", papers.flag("--cert", "client.crt"), papers.flag("--key", "server.key")), "--key"),
+    ] {
+        let (code, errors) = server.says(&format!("{line} -n 1 -t ping"));
+        assert_eq!(code, Some(1), "{line}: {errors}");
+        assert!(errors.contains(part), "{line}: {errors}");
+    }
+    for alone in ["--cacert x", "--cacertdir x", "--insecure", "--sni x", "--cert x --key y"] {
+        let (code, errors) = said(binary(&format!("-n 1 {alone}")));
+        assert!(code == Some(1) && errors.contains("--tls"), "{alone}: {errors}");
+    }
+}
+
+#[test]
+fn the_wrong_port() {
+    let papers = Papers::new();
+    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
+    let trust = papers.flag("--cacert", "ca.crt");
+    let (code, errors) = said(binary(&format!("-p {} --tls {trust} -n 1 -t ping", server.plain_port)));
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("TLS"), "{errors}");
+    let (code, errors) = said(binary(&format!("-p {} -n 1 -t ping", server.tls_port)));
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("closed"), "{errors}");
+}
+
+/// The result so far is kept.
+#[test]
+fn a_server_that_dies() {
+    let papers = Papers::new();
+    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
+    let process = server.process.id();
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        Command::new("kill").args(["-9", &process.to_string()]).status().unwrap()
+    });
+    let line = format!("polder-loadgen -p {} --tls --insecure --seconds 30 -t ping", server.tls_port);
+    let options = Cli::try_parse_from(line.split_whitespace()).unwrap().load;
+    let runs = runner::runs(&options).unwrap();
+    assert!(killer.join().unwrap().success());
+    assert!(runs[0].failure.is_some() && runs[0].requests > 0, "{:?}", runs[0].failure);
+}
