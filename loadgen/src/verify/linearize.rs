@@ -4,7 +4,7 @@
 //! The search is that of Wing and Gong ("Testing and Verifying Concurrent Objects", J. Parallel Distrib.
 //! Comput. 1993) with Lowe's improvements ("Testing for Linearizability", Concurrency and Computation 2017):
 //! just in time, and no configuration twice. It goes through the history once, in the order of the clock,
-//! and keeps all *configurations* that are possible so far: the object's state, and which of the operations
+//! and knows the *configurations* that are possible so far: the object's state, and which of the operations
 //! under way have had their effect.
 //!
 //! ```text
@@ -13,6 +13,9 @@
 //!                         others under way, in every order; where the reply does not fit, the
 //!                         configuration is dropped. None is left: the history is refused here.
 //! ```
+//!
+//! First one of them is followed at a time, back and forth ([`depth`]); only if that leads nowhere are all of
+//! them held at once.
 //!
 //! What one client sent on one connection happens in that order, also if it was sent together.
 //!
@@ -352,7 +355,9 @@ impl<'a, M: Model> Search<'a, M> {
             }
             if self.model.is_read(step.action) {
                 if !self.is_harmless(configuration, other) {
-                    self.read(configuration, other).map(|next| on_other(other, next));
+                    if let Some(next) = self.read(configuration, other) {
+                        on_other(other, next);
+                    }
                 }
                 continue;
             }
