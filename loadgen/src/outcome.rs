@@ -18,6 +18,11 @@ use crate::tally::{IntervalHistograms, KindName, KindTally, Observer, SlipTally,
 /// From this share of late commands on an open loop did not do what was asked.
 const LATE_SHARE_MAX: f64 = 0.01;
 
+/// A generator kept its schedule if 99 of 100 commands left no later than this, or than this share of the 99th
+/// percentile that is reported. The same loop sends and reads, so that it read no later than that, either.
+const KEPT_SLIP_US: f64 = 100.0;
+const KEPT_SLIP_SHARE: f64 = 0.25;
+
 /// So begins the failure of a load that needs commands which the server lacks.
 pub const NOT_AVAILABLE: &str = "not available";
 
@@ -167,6 +172,9 @@ impl<'a> Gathering<'a> {
             }
         });
         let slip = self.total.slip.as_ref().map(|slip| slip_of(slip, unsent));
+        let felt_p99_us = LatencyUs::of(total.felt_ns()).p99;
+        let kept = slip.as_ref().map(|slip| (slip, kept_schedule(slip, total.requests, felt_p99_us)));
+        let is_bottleneck = bottleneck(kept, utilisation, server.as_ref());
         let connect_ns = self.total.connect_ns.as_ref();
         let command = |(tally, kind): (&KindTally, &KindName)| CommandResult {
             name: kind.name.clone(),
@@ -191,7 +199,7 @@ impl<'a> Gathering<'a> {
             commands: self.total.kinds.iter().zip(self.kinds).map(command).collect(),
             intervals: self.intervals,
             slip,
-            generator_is_bottleneck: bottleneck(slip.as_ref(), utilisation, server.as_ref()),
+            generator_is_bottleneck: is_bottleneck,
             server,
             generator: GeneratorCost { ns_per_request: cpu_ns as f64 / each, utilisation, waited },
             failure,
@@ -210,11 +218,22 @@ fn slip_of(slip: &SlipTally, unsent: u64) -> Slip {
     Slip { us: LatencyUs::of(&slip.ns), late: slip.late as f64 / slip.ns.len().max(1) as f64, unsent }
 }
 
-/// An open loop knows by its slip; a busy generator is to blame in it unless the server was busy, too.
-fn bottleneck(slip: Option<&Slip>, utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
+/// Whether how late the generator was shows in nothing that is reported. What a slow reader has not read keeps
+/// its connection from sending, which is no slip: so nearly all must have been sent, too.
+fn kept_schedule(slip: &Slip, requests: u64, felt_p99_us: f64) -> bool {
+    slip.late <= LATE_SHARE_MAX
+        && slip.us.p99 <= KEPT_SLIP_US.max(KEPT_SLIP_SHARE * felt_p99_us)
+        && slip.unsent as f64 <= LATE_SHARE_MAX * requests as f64
+}
+
+/// An open loop knows by its slip. A generator that waits for times that are microseconds apart is busy whether
+/// it has much to do or not: one that kept its schedule is not to blame. Nor is one that did not, without being
+/// very late, if the server was busy, too.
+fn bottleneck(slip: Option<(&Slip, bool)>, utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
     let by_use = result::generator_is_bottleneck(utilisation, server);
     match slip {
-        Some(slip) if slip.late > LATE_SHARE_MAX => Some(true),
+        Some((slip, _)) if slip.late > LATE_SHARE_MAX => Some(true),
+        Some((_, true)) => Some(false),
         Some(_) => Some(by_use.unwrap_or(true)),
         None => by_use,
     }
@@ -241,12 +260,65 @@ pub fn verdict(run: &Run) -> Result<(), Failure> {
     }
     if let (Some(slip), Some(true)) = (&run.slip, run.generator_is_bottleneck) {
         return Err(Failure::Bottleneck(format!(
-            "{}: the generator, not the server, was the bottleneck: it was {:.0} % busy, and {:.1} % of the \
-             commands left more than 1 ms late; use more --threads or a processor of its own, or a lower --rate",
+            "{}: the generator, not the server, was the bottleneck: it was {:.0} % busy, {:.1} % of the commands \
+             left more than 1 ms late and 1 % more than {:.0} us; use more --threads or a processor of its own, or \
+             a lower --rate",
             run.name,
             run.generator.utilisation * 100.0,
-            slip.late * 100.0
+            slip.late * 100.0,
+            slip.us.p99
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::new_histogram;
+
+    /// Of a hundred commands, `late` left so late.
+    fn slip(late: u64, late_ns: u64) -> Slip {
+        let mut tally = SlipTally { ns: new_histogram(), late: 0 };
+        for number in 0..100 {
+            tally.record(if number < late { late_ns } else { 1_000 });
+        }
+        slip_of(&tally, 0)
+    }
+
+    fn server(utilisation: f64) -> ServerCost {
+        ServerCost { user_ns_per_request: 1.0, system_ns_per_request: 1.0, utilisation, waited: 0.0 }
+    }
+
+    /// Of a hundred requests with this 99th percentile.
+    fn judged(slip: &Slip, p99_us: f64, utilisation: f64, server: Option<&ServerCost>) -> Option<bool> {
+        bottleneck(Some((slip, kept_schedule(slip, 100, p99_us))), utilisation, server)
+    }
+
+    #[test]
+    fn a_generator_that_kept_its_schedule_may_be_busy() {
+        let kept = slip(5, 90_000);
+        assert_eq!(judged(&kept, 200.0, 0.99, None), Some(false));
+        assert_eq!(judged(&kept, 200.0, 0.99, Some(&server(0.5))), Some(false));
+        assert_eq!(judged(&slip(5, 300_000), 4_000.0, 0.99, None), Some(false));
+        assert_eq!(bottleneck(None, 0.99, None), None);
+    }
+
+    #[test]
+    fn a_busy_generator_that_was_late_is_the_bottleneck() {
+        let late = slip(5, 500_000);
+        assert_eq!(judged(&late, 1_000.0, 0.5, None), Some(false));
+        assert_eq!(judged(&late, 1_000.0, 0.99, None), Some(true));
+        assert_eq!(judged(&late, 1_000.0, 0.99, Some(&server(0.5))), Some(true));
+        assert_eq!(judged(&late, 1_000.0, 0.99, Some(&server(0.99))), Some(false));
+        let unsent = Slip { unsent: 5, ..slip(5, 90_000) };
+        assert_eq!(judged(&unsent, 200.0, 0.99, None), Some(true));
+        assert_eq!(judged(&unsent, 200.0, 0.99, Some(&server(0.99))), Some(false));
+    }
+
+    #[test]
+    fn a_generator_that_was_very_late_is_the_bottleneck_however_busy() {
+        assert_eq!(judged(&slip(5, 3_000_000), 1e6, 0.3, Some(&server(0.99))), Some(true));
+        assert_eq!(judged(&slip(1, 3_000_000), 1e6, 0.3, None), Some(false));
+    }
 }

@@ -18,6 +18,8 @@ use crate::origin::server_name;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const FREE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A process closes its sockets a moment before it has ended.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 const START_INTERVAL: Duration = Duration::from_millis(20);
 /// What is shown of the log of a server that does not start.
 const LOG_LINES_MAX: usize = 10;
@@ -180,14 +182,31 @@ impl Server {
         Ok(server_name(&mut self.client()?))
     }
 
+    /// Kills it. It holds nothing worth keeping, and may have ended already.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// How it ended, for one that no longer answers; `None` if it still runs.
+    pub fn end(&mut self) -> Option<String> {
+        let deadline = Instant::now() + END_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(format!("the server ended, {status}{}", self.log_text()));
+            }
+            std::thread::sleep(START_INTERVAL);
+        }
+        None
+    }
+
     fn failure(&self, reason: &str) -> Failure {
+        Failure::System(format!("{reason}{}", self.log_text()))
+    }
+
+    fn log_text(&self) -> String {
         let lines = self.last_log_lines();
-        let log = if lines.is_empty() {
-            "; it printed nothing".into()
-        } else {
-            format!("; its last lines:{lines}")
-        };
-        Failure::System(format!("{reason}{log}"))
+        if lines.is_empty() { "; it printed nothing".into() } else { format!("; its last lines:{lines}") }
     }
 
     fn last_log_lines(&self) -> String {
@@ -238,9 +257,7 @@ fn wait_until_free(address: &Address) -> Result<(), Failure> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It holds nothing worth keeping, and may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 

@@ -1,7 +1,6 @@
 //! Profiles on a cluster: each request at the node that owns its keys, and profiles for which there is none.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +12,7 @@ use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
 
-use server::{Server, free_port, polder_server};
+use support::server::{Server, free_port, polder_server};
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The port of a node's bus is this much higher.
@@ -317,7 +316,7 @@ fn cores_as_nodes() {
     let is_free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let first = 20_000 + (std::process::id() % 3000) as u16 * 4;
     let port = (first..32_000).find(|&port| (port..port + 3).all(is_free)).unwrap();
-    let server = Server::start_on(port, &polder_server(), &["--shards", "3", "--core-cluster", "yes"]);
+    let server = Server::start_on(port, polder_server(), &["--shards", "3", "--core-cluster", "yes"]);
     let remote = |server: &Server| {
         let Value::Text(info) = server.ask(&["INFO", "commandstats"]) else { panic!("INFO is a text") };
         info

@@ -1,14 +1,13 @@
 //! Two servers beside each other, and what can go wrong with them.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::process::{Command, Output};
 
 use polder_loadgen::client::Value;
 use polder_loadgen::result::{ResultFile, Run};
 
-use server::{Server, polder_server};
+use support::server::{Server, polder_server};
 
 const REDIS: &str = "redis-server --save ''";
 

@@ -1,14 +1,13 @@
 //! Loads that the user ends, whose reader goes away, or whose result has nowhere to go.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use polder_loadgen::result::ResultFile;
-use server::Server;
+use support::server::Server;
 
 fn load(port: u16, words: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));

@@ -1,8 +1,7 @@
 //! Every built-in profile against redis-server, and those whose commands it has against polder-server; and
 //! what is said of profiles that are wrong.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::process::{Command, Output};
 
@@ -13,7 +12,7 @@ use polder_loadgen::profile::BUILT_IN;
 use polder_loadgen::result::Run;
 use polder_loadgen::runner;
 
-use server::Server;
+use support::server::Server;
 
 fn runs(line: &str) -> Vec<Run> {
     let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());

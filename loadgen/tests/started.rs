@@ -1,13 +1,12 @@
 //! Servers that a load starts: once, and anew for each step of a sweep over their shards.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::process::{Command, Output};
 
 use polder_loadgen::result::ResultFile;
 
-use server::{Server, polder_server};
+use support::server::{Server, polder_server};
 
 fn binary(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(words).output().unwrap()

@@ -1,7 +1,6 @@
 //! Loads over TLS against redis-server, and what is said when it cannot be.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -54,13 +53,13 @@ impl Papers {
 
 /// A redis-server with one port for TLS and one without.
 struct Server {
-    plain: server::Server,
+    plain: support::server::Server,
     tls_port: u16,
 }
 
 impl Server {
     fn start(papers: &Papers, further: &[&str]) -> Server {
-        let tls_port = server::free_port();
+        let tls_port = support::server::free_port();
         let file = |name: &str| papers.path(name).display().to_string();
         let flags = [
             ["--tls-port", &tls_port.to_string()],
@@ -68,7 +67,7 @@ impl Server {
             ["--tls-cert-file", &file("server.crt")],
             ["--tls-key-file", &file("server.key")],
         ];
-        let plain = server::Server::redis(&[flags.as_flattened(), further].concat());
+        let plain = support::server::Server::redis(&[flags.as_flattened(), further].concat());
         Server { plain, tls_port }
     }
 

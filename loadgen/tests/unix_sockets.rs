@@ -1,14 +1,13 @@
 //! Servers behind unix sockets: every kind of load, and what is said if nobody is there.
 
-#[path = "support/server.rs"]
-mod server;
+mod support;
 
 use std::process::{Command, Output};
 
 use polder_loadgen::client::Value;
 use polder_loadgen::result::ResultFile;
 
-use server::Server;
+use support::server::Server;
 
 fn binary(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(words).output().unwrap()

@@ -1,5 +1,7 @@
 //! `verify` against servers that are right, and against one that lies now and then.
 
+mod support;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,6 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use support::server::polder_server;
 
 /// A busy machine needs its time.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,15 +63,8 @@ fn redis() -> Server {
     start("redis-server".into(), &[])
 }
 
-/// The server of this workspace: the tests of a package do not build the others' binaries.
 fn polder(shards: &str) -> Server {
-    let beside = PathBuf::from(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
-    if !beside.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "-p", "polder", "--bin", "polder-server"]);
-        assert!(build.status().unwrap().success(), "polder-server cannot be built");
-    }
-    start(beside, &["--shards", shards])
+    start(polder_server().into(), &["--shards", shards])
 }
 
 fn verify(port: u16, line: &str) -> Output {

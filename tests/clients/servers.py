@@ -20,7 +20,21 @@ def binary():
     built = [path for path in built if os.path.exists(path)]
     if not built:
         raise SystemExit("polder-server is not built: cargo build --release --bin polder-server")
-    return max(built, key=os.path.getmtime)
+    newest = max(built, key=os.path.getmtime)
+    require_fresh(newest)
+    return newest
+
+
+def require_fresh(path):
+    """Ends the tests if a binary is older than one of the files which cargo says that it was made of."""
+    if not os.path.exists(path + ".d"):
+        raise SystemExit(f"how old {path} is cannot be told: cargo build --release --workspace")
+    with open(path + ".d") as file:
+        _, _, sources = file.read().partition(": ")
+    sources = [each.replace("\0", " ") for each in sources.replace("\\ ", "\0").split()]
+    for source in sources:
+        if not os.path.exists(source) or os.path.getmtime(source) > os.path.getmtime(path):
+            raise SystemExit(f"{path} is older than {source}: cargo build --release --workspace")
 
 
 def loadgen():
@@ -28,6 +42,8 @@ def loadgen():
     path = os.path.join(os.path.dirname(binary()), "polder-loadgen")
     if not os.path.exists(path):
         raise SystemExit("polder-loadgen is not built: cargo build --release --workspace")
+    if not os.environ.get("POLDER_SERVER"):
+        require_fresh(path)
     return path
 
 

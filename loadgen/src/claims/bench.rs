@@ -1,5 +1,6 @@
 //! What all claims use: the server, connections to it, loads, and a probe that feels stalls.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::error::Failure;
 use crate::options::EngineChoice;
 use crate::result::{LatencyUs, Run, WAITED_MAX};
 use crate::runner;
-use crate::servers::{Server, free_port};
+use crate::servers::{CommandLine, Server, free_port};
 use crate::single::Target;
 
 use super::options::ClaimsOptions;
@@ -30,6 +31,9 @@ pub struct Bench {
     pub quick: bool,
     /// Round trip of the simulated network.
     pub delay: Duration,
+    line: CommandLine,
+    /// A claim failed on this server.
+    is_spoiled: bool,
     engine: EngineChoice,
     server_cpus: Vec<usize>,
     load_cpus: Vec<usize>,
@@ -39,8 +43,40 @@ impl Bench {
     pub fn start(options: &ClaimsOptions) -> Result<Bench, Failure> {
         let (server_cpus, load_cpus) = options.processors.choose();
         let engine = runner::choose_engine(options.engine)?;
-        let server = Server::start(&options.server.launch(free_port()?, &server_cpus))?;
-        Ok(Bench { server, quick: options.quick, delay: options.delay, engine, server_cpus, load_cpus })
+        let line = options.server.clone();
+        let server = launch(&line, &server_cpus)?;
+        Ok(Bench {
+            server,
+            quick: options.quick,
+            delay: options.delay,
+            line,
+            is_spoiled: false,
+            engine,
+            server_cpus,
+            load_cpus,
+        })
+    }
+
+    /// A further server like the one under test, on the network of the calling thread; it ends with that thread.
+    pub fn launch(&self) -> Result<Server, Failure> {
+        launch(&self.line, &self.server_cpus)
+    }
+
+    /// Takes a fresh server if the last claim failed on this one, or if it does not answer.
+    pub fn ready(&mut self) -> Result<(), Failure> {
+        if self.is_spoiled || self.ask(&["PING"]).is_err() {
+            self.server.stop();
+            self.server = self.launch()?;
+            self.is_spoiled = false;
+        }
+        Ok(())
+    }
+
+    /// A claim failed: nobody knows what the server does now. Tells why, and whether the server ended.
+    pub fn spoiled(&mut self, failure: &Failure) -> String {
+        self.is_spoiled = true;
+        let end = if failure.is_server_gone() { self.server.end() } else { None };
+        end.map_or_else(|| failure.to_string(), |end| format!("{failure}; {end}"))
     }
 
     /// What the processors of server and load do when nothing else wants them.
@@ -169,9 +205,16 @@ pub fn record(latency_ns: &mut Histogram<u64>, latency: Duration) {
     latency_ns.saturating_record(latency.as_nanos().clamp(1, 3_600_000_000_000) as u64);
 }
 
-/// A question that was not answered well ends the claims: their server is not what it should be.
+/// A question that was not answered well ends a claim: by an error reply, or because the server is gone.
 pub fn gone<T>(result: std::io::Result<T>) -> Result<T, Failure> {
-    result.map_err(|error| Failure::ServerGone(format!("the server under test: {error}")))
+    result.map_err(|error| match error.kind() {
+        ErrorKind::Other => Failure::Replies(format!("the server answered: {error}")),
+        _ => Failure::ServerGone(format!("the server under test: {error}")),
+    })
+}
+
+fn launch(line: &CommandLine, cpus: &[usize]) -> Result<Server, Failure> {
+    Server::start(&line.launch(free_port()?, cpus))
 }
 
 /// Connects to a port of this machine.

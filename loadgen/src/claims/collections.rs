@@ -25,8 +25,7 @@ pub const LEADERBOARD: Claim = Claim {
     measure: leaderboard,
 };
 
-fn leaderboard(bench: &mut Bench) -> Result<Finding, Failure> {
-    let mut finding = Finding::default();
+fn leaderboard(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     let mut sizes = &SIZES[..if bench.quick { SIZES_QUICK } else { SIZES.len() }];
     if sizes.len() > SIZES_QUICK && available_bytes() < LARGEST_BYTES {
         finding.say("10,000,000 members are left out: less than 4 GiB of memory are free".into());
@@ -69,7 +68,7 @@ fn leaderboard(bench: &mut Bench) -> Result<Finding, Failure> {
          {BEYOND_LOGARITHM_MAX} times that is allowed: large ones leave the caches); a linear cost would grow {} times",
         units::count(costs.last().map_or(0, |cost| cost.0) / SIZES[0])
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// How many times the cost and the logarithm grow from the first to the last; 0 if a cost is not known.
@@ -111,7 +110,7 @@ pub const HYPERLOGLOG: Claim = Claim {
     measure: hyperloglog,
 };
 
-fn hyperloglog(bench: &mut Bench) -> Result<Finding, Failure> {
+fn hyperloglog(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     const BATCH: u64 = 200;
     let (keys, elements): (u64, u64) = if bench.quick { (12, 20_000) } else { (24, 100_000) };
     let mut client = bench.client()?;
@@ -134,8 +133,7 @@ fn hyperloglog(bench: &mut Bench) -> Result<Finding, Failure> {
         bytes = bytes.max(integer(&gone(client.ask(&["STRLEN", &name]))?));
     }
     let error = (squares / keys as f64).sqrt();
-    let mut finding =
-        Finding { holds: error < ERROR_MAX && (1..=BYTES_MAX).contains(&bytes), ..Finding::default() };
+    finding.holds = error < ERROR_MAX && (1..=BYTES_MAX).contains(&bytes);
     finding.figure("error", error);
     finding.figure("worst_error", worst);
     finding.figure("bytes", bytes as f64);
@@ -150,7 +148,7 @@ fn hyperloglog(bench: &mut Bench) -> Result<Finding, Failure> {
         "in theory the standard error is 1.04 / sqrt(16,384) = 0.81 %, so single keys may be beyond 1 %"
             .into(),
     );
-    Ok(finding)
+    Ok(())
 }
 
 #[cfg(test)]

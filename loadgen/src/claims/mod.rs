@@ -2,16 +2,19 @@
 //!
 //! ```text
 //!   start the server ─► for each claim: does it have the commands? ─► FLUSHALL ─► measure ─► verdict
-//!   ─► summary; exit code 1 if a claim does not hold
+//!   ─► summary; exit code 1 if a claim does not hold or failed
 //! ```
 //!
 //! A claim is a function of a [`Bench`]. It says what it measured in words and figures, and how a sceptic
 //! does the same by hand. A server that lacks a command makes a claim neither true nor false: that is said.
+//! So is why a measurement failed, by error replies or because the server ended: the next claim has a fresh
+//! server then.
 
 mod bench;
 mod collections;
 mod keyspace;
 mod messages;
+mod netem;
 mod options;
 mod pipelines;
 mod relay;
@@ -38,7 +41,8 @@ pub struct Claim {
     pub commands: &'static [&'static str],
     /// How to do it without this program; `{port}` is the server's.
     pub by_hand: &'static str,
-    pub measure: fn(&mut Bench) -> Result<Finding, Failure>,
+    /// Fills in the finding as it goes: what was measured until it failed stays.
+    pub measure: fn(&Bench, &mut Finding) -> Result<(), Failure>,
 }
 
 /// In the order in which they run.
@@ -81,6 +85,8 @@ pub enum Verdict {
     DoesNotHold,
     /// The server has not the commands.
     NotAvailable,
+    /// It could not be measured to the end.
+    Failed,
 }
 
 impl Verdict {
@@ -89,6 +95,7 @@ impl Verdict {
             Verdict::Holds => "holds",
             Verdict::DoesNotHold => "DOES NOT HOLD",
             Verdict::NotAvailable => "not available",
+            Verdict::Failed => "FAILED",
         }
     }
 }
@@ -98,6 +105,8 @@ struct Judged {
     name: &'static str,
     claim: &'static str,
     verdict: Verdict,
+    /// Why it failed.
+    failure: Option<String>,
     measured: Vec<String>,
     figures: BTreeMap<String, f64>,
     by_hand: String,
@@ -118,6 +127,9 @@ struct ClaimsFile<'a> {
 
 const FORMAT: u32 = 1;
 
+/// In the error reply of a server that lacks a command.
+const UNKNOWN_COMMAND: &str = "unknown command";
+
 pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
     if options.list {
         CLAIMS.iter().for_each(|claim| println!("{:<12} {}", claim.name, claim.text));
@@ -135,7 +147,7 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
     }
     let mut judged = Vec::new();
     for claim in claims {
-        let result = judge(claim, &mut bench)?;
+        let result = judge(claim, &mut bench);
         print(&result);
         judged.push(result);
     }
@@ -153,8 +165,18 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
         };
         write_json(path, &file)?;
     }
-    let broken = names_of(&judged, Verdict::DoesNotHold);
-    if broken.is_empty() { Ok(()) } else { Err(Failure::Replies(format!("does not hold here: {broken}"))) }
+    conclude(&judged)
+}
+
+fn conclude(judged: &[Judged]) -> Result<(), Failure> {
+    let broken = [(Verdict::DoesNotHold, "does not hold here"), (Verdict::Failed, "failed")]
+        .map(|(verdict, text)| (names_of(judged, verdict), text));
+    let texts: Vec<String> = broken
+        .iter()
+        .filter(|(names, _)| !names.is_empty())
+        .map(|(names, text)| format!("{text}: {names}"))
+        .collect();
+    if texts.is_empty() { Ok(()) } else { Err(Failure::Replies(texts.join("; "))) }
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Claim>, Failure> {
@@ -170,25 +192,41 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Claim>, Failure> {
     names.iter().map(find).collect()
 }
 
-fn judge(claim: &'static Claim, bench: &mut Bench) -> Result<Judged, Failure> {
-    let lacking: Vec<&str> = bench.lacking(claim.commands)?;
-    let (verdict, finding) = if lacking.is_empty() {
-        bench.clear()?;
-        let finding = (claim.measure)(bench)?;
-        (if finding.holds { Verdict::Holds } else { Verdict::DoesNotHold }, finding)
-    } else {
-        let mut finding = Finding::default();
-        finding.say(format!("nothing: the server has no {}", lacking.join(", ")));
-        (Verdict::NotAvailable, finding)
+fn judge(claim: &'static Claim, bench: &mut Bench) -> Judged {
+    let mut finding = Finding::default();
+    let (verdict, failure) = match measure(claim, bench, &mut finding) {
+        Ok(()) if finding.holds => (Verdict::Holds, None),
+        Ok(()) => (Verdict::DoesNotHold, None),
+        Err(Failure::NotAvailable(text)) => {
+            finding.say(format!("nothing: {text}"));
+            (Verdict::NotAvailable, None)
+        }
+        // A server without COMMAND INFO says it when it is asked to do it.
+        Err(failure) if failure.to_string().contains(UNKNOWN_COMMAND) => {
+            finding.say(format!("no further: {failure}"));
+            (Verdict::NotAvailable, None)
+        }
+        Err(failure) => (Verdict::Failed, Some(bench.spoiled(&failure))),
     };
-    Ok(Judged {
+    Judged {
         name: claim.name,
         claim: claim.text,
         verdict,
+        failure,
         measured: finding.measured,
         figures: finding.figures,
         by_hand: claim.by_hand.replace("{port}", &bench.server.port().to_string()),
-    })
+    }
+}
+
+fn measure(claim: &Claim, bench: &mut Bench, finding: &mut Finding) -> Result<(), Failure> {
+    bench.ready()?;
+    let lacking = bench.lacking(claim.commands)?;
+    if !lacking.is_empty() {
+        return Err(Failure::NotAvailable(format!("the server has no {}", lacking.join(", "))));
+    }
+    bench.clear()?;
+    (claim.measure)(bench, finding)
 }
 
 fn print(judged: &Judged) {
@@ -197,7 +235,8 @@ fn print(judged: &Judged) {
         println!("  {:<9}{sentence}", if index == 0 { "measured" } else { "" });
     }
     println!("  {:<9}{}", "by hand", judged.by_hand);
-    println!("  {:<9}{}", "verdict", judged.verdict.text());
+    let why = judged.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
+    println!("  {:<9}{}{why}", "verdict", judged.verdict.text());
 }
 
 fn names_of(judged: &[Judged], verdict: Verdict) -> String {
@@ -209,7 +248,7 @@ fn names_of(judged: &[Judged], verdict: Verdict) -> String {
 fn summary(judged: &[Judged]) -> String {
     let holding = judged.iter().filter(|each| each.verdict == Verdict::Holds).count();
     let mut text = format!("{holding} of {} claims hold", judged.len());
-    for verdict in [Verdict::DoesNotHold, Verdict::NotAvailable] {
+    for verdict in [Verdict::DoesNotHold, Verdict::Failed, Verdict::NotAvailable] {
         let names = names_of(judged, verdict);
         if !names.is_empty() {
             text.push_str(&format!("; {}: {names}", verdict.text()));
@@ -236,6 +275,7 @@ mod tests {
             name,
             claim: "",
             verdict,
+            failure: None,
             measured: Vec::new(),
             figures: BTreeMap::new(),
             by_hand: String::new(),
@@ -244,8 +284,15 @@ mod tests {
             judged("scan", Verdict::Holds),
             judged("publish", Verdict::NotAvailable),
             judged("expiry", Verdict::DoesNotHold),
+            judged("updates", Verdict::Failed),
         ];
         let text = summary(&all);
-        assert_eq!(text, "1 of 3 claims hold; DOES NOT HOLD: expiry; not available: publish");
+        assert_eq!(
+            text,
+            "1 of 4 claims hold; DOES NOT HOLD: expiry; FAILED: updates; not available: publish"
+        );
+        let text = conclude(&all).unwrap_err().to_string();
+        assert_eq!(text, "does not hold here: expiry; failed: updates");
+        assert!(conclude(&all[..2]).is_ok());
     }
 }

@@ -24,7 +24,8 @@ pub struct ClaimsOptions {
     #[arg(long)]
     pub quick: bool,
     /// Round trip of the network that the claim 'pipeline' simulates, such as 1ms: a relay in this process
-    /// holds back every byte for half of it in each direction.
+    /// holds back every byte for half of it in each direction. Where 'tc netem' may (root, sch_netem), it is
+    /// measured with that, too, in a network of its own: nothing else on the machine is delayed.
     #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = humantime::parse_duration)]
     pub delay: Duration,
     /// Writes the verdicts and figures as JSON, too.

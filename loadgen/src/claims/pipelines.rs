@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::units;
 
 use super::bench::{Bench, connect, gone, ms};
-use super::{Claim, Finding, relay};
+use super::{Claim, Finding, netem, relay};
 
 const SETS: u64 = 1_000;
 /// "About 10 ms", and what a second must be of it at least.
@@ -65,38 +65,88 @@ fn in_one_pipeline(client: &mut Client, commands: &[String]) -> Result<Duration,
     Ok(began.elapsed())
 }
 
-fn pipeline(bench: &mut Bench) -> Result<Finding, Failure> {
-    let commands = sets();
-    let relayed = relay::start(bench.server.port(), bench.delay);
-    let port = relayed.map_err(|error| Failure::System(format!("the relay: {error}")))?;
-    let (mut far, mut near) = (connect(port)?, bench.client()?);
-    let far_each = one_by_one(&mut far, &commands)?;
-    let far_pipeline = in_one_pipeline(&mut far, &commands)?;
-    let near_each = one_by_one(&mut near, &commands)?;
-    let near_pipeline = in_one_pipeline(&mut near, &commands)?;
-    let times = far_each.as_secs_f64() / far_pipeline.as_secs_f64().max(1e-9);
-    let mut finding =
-        Finding { holds: ms(far_pipeline) <= PIPELINE_MS_MAX && times >= TIMES_MIN, ..Finding::default() };
-    finding.figure("delayed_one_by_one_ms", ms(far_each));
-    finding.figure("delayed_pipeline_ms", ms(far_pipeline));
-    finding.figure("loopback_one_by_one_ms", ms(near_each));
-    finding.figure("loopback_pipeline_ms", ms(near_pipeline));
-    finding.say(format!(
-        "with a round trip of {} (a relay in this process delays every byte): {:.0} ms one by one, {:.2} ms in one \
-         pipeline, {times:.0} times as fast",
-        humantime::format_duration(bench.delay),
-        ms(far_each),
-        ms(far_pipeline)
-    ));
-    finding.say(format!(
-        "on loopback: {:.1} ms one by one, {:.2} ms in one pipeline",
-        ms(near_each),
-        ms(near_pipeline)
-    ));
-    Ok(finding)
+/// The same commands in both ways.
+#[derive(Debug, Clone, Copy)]
+struct Both {
+    each: Duration,
+    pipeline: Duration,
 }
 
-fn expiry(bench: &mut Bench) -> Result<Finding, Failure> {
+impl Both {
+    fn measure(client: &mut Client) -> Result<Both, Failure> {
+        let commands = sets();
+        let each = one_by_one(client, &commands)?;
+        Ok(Both { each, pipeline: in_one_pipeline(client, &commands)? })
+    }
+
+    fn times(self) -> f64 {
+        self.each.as_secs_f64() / self.pipeline.as_secs_f64().max(1e-9)
+    }
+
+    fn holds(self) -> bool {
+        ms(self.pipeline) <= PIPELINE_MS_MAX && self.times() >= TIMES_MIN
+    }
+
+    fn figures(self, network: &str, finding: &mut Finding) {
+        finding.figure(&format!("{network}_one_by_one_ms"), ms(self.each));
+        finding.figure(&format!("{network}_pipeline_ms"), ms(self.pipeline));
+    }
+
+    fn text(self) -> String {
+        let (each, pipeline) = (ms(self.each), ms(self.pipeline));
+        format!(
+            "{each:.0} ms one by one, {pipeline:.2} ms in one pipeline, {:.0} times as fast",
+            self.times()
+        )
+    }
+}
+
+fn pipeline(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
+    let round_trip = humantime::format_duration(bench.delay);
+    let relayed = relay::start(bench.server.port(), bench.delay);
+    let port = relayed.map_err(|error| Failure::System(format!("the relay: {error}")))?;
+    let far = Both::measure(&mut connect(port)?)?;
+    finding.holds = far.holds();
+    far.figures("delayed", finding);
+    finding.say(format!(
+        "with a round trip of {round_trip} (a relay in this process delays every byte): {}",
+        far.text()
+    ));
+    match beyond_netem(bench) {
+        Ok(kernels) => {
+            let kernels = kernels?;
+            finding.holds &= kernels.holds();
+            kernels.figures("netem", finding);
+            finding.say(format!(
+                "with the same round trip by tc netem (a further such server in a network of its own): {}",
+                kernels.text()
+            ));
+        }
+        Err(reason) => finding.say(format!("not with tc netem, which is not possible here: {reason}")),
+    }
+    let near = Both::measure(&mut bench.client()?)?;
+    near.figures("loopback", finding);
+    finding.say(format!("on loopback: {}", near.text()));
+    Ok(())
+}
+
+/// The same behind a delay of the kernel; the outer error says why there is none.
+fn beyond_netem(bench: &Bench) -> Result<Result<Both, Failure>, String> {
+    let measured = netem::within(bench.delay, || {
+        let server = bench.launch()?;
+        Both::measure(&mut server.client()?)
+    })?;
+    let least = bench.delay * SETS as u32;
+    match measured {
+        Ok(both) if both.each < least => {
+            let took = humantime::format_duration(both.each);
+            Err(format!("'tc' agreed, but {SETS} round trips took {took}"))
+        }
+        measured => Ok(measured),
+    }
+}
+
+fn expiry(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     const REPEATS: usize = 5;
     let command = |number: u64| encode(&["SET", &format!("session:{number}"), "value", "EX", "3600"]);
     let commands: Vec<String> = (0..EXPIRING).map(command).collect();
@@ -107,7 +157,7 @@ fn expiry(bench: &mut Bench) -> Result<Finding, Failure> {
     }
     times.sort_by(f64::total_cmp);
     let (least, median, most) = (times[0], times[REPEATS / 2], times[REPEATS - 1]);
-    let mut finding = Finding { holds: median <= EXPIRING_MS_MAX, ..Finding::default() };
+    finding.holds = median <= EXPIRING_MS_MAX;
     finding.figure("median_ms", median);
     finding.say(format!(
         "one connection, one pipeline of 10,000 SET session:N value EX 3600, {REPEATS} times: median {median:.1} ms \
@@ -117,12 +167,12 @@ fn expiry(bench: &mut Bench) -> Result<Finding, Failure> {
     let expires = super::bench::integer(&left) > 3000;
     finding.holds &= expires;
     finding.say(format!("TTL session:1 answers {} s", super::bench::integer(&left)));
-    Ok(finding)
+    Ok(())
 }
 
-fn updates(bench: &mut Bench) -> Result<Finding, Failure> {
+fn updates(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     let count = UPDATES_COUNT.to_string();
-    let mut finding = Finding { holds: true, ..Finding::default() };
+    finding.holds = true;
     for clients in ["50", "1"] {
         let words = ["-t", "set", "-c", clients, "-n", &count, "-r", &count, "-d", "32", "--preload"];
         let run = bench.load(&words)?;
@@ -137,5 +187,5 @@ fn updates(bench: &mut Bench) -> Result<Finding, Failure> {
         ));
     }
     finding.say("the verdict rests on the 50 connections".into());
-    Ok(finding)
+    Ok(())
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Bytes are delayed, not slowed: what is under way in the meantime does not wait for what is before it.
-//! It needs no privileges, as `tc netem` would.
+//! It needs no privileges, as `netem` does, beside which it is shown where that may be.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -45,8 +45,8 @@ fn latency_text(run: &Run) -> String {
     format!("p50 {:.0} us, p99 {:.0} us, max {:.0} us{note}", us.p50, us.p99, us.max)
 }
 
-fn throughput(bench: &mut Bench) -> Result<Finding, Failure> {
-    let mut finding = Finding { holds: true, ..Finding::default() };
+fn throughput(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
+    finding.holds = true;
     for test in ["set", "get"] {
         let words =
             ["-t", test, "-c", "50", "-r", "100000", "-d", "32", "--preload", "--seconds", bench.seconds()];
@@ -60,17 +60,16 @@ fn throughput(bench: &mut Bench) -> Result<Finding, Failure> {
             latency_text(&run)
         ));
     }
-    Ok(finding)
+    Ok(())
 }
 
-fn latency(bench: &mut Bench) -> Result<Finding, Failure> {
+fn latency(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     let rate = (RATE as u64).to_string();
     let common =
         ["-t", "get", "-c", "50", "-r", "100000", "-d", "32", "--preload", "--seconds", bench.seconds()];
     let run = bench.load(&[&common[..], &["--rate", &rate]].concat())?;
     let p99 = run.total.felt().us.p99;
-    let mut finding =
-        Finding { holds: p99 < 1000.0 && run.requests_per_second >= RATE * 0.99, ..Finding::default() };
+    finding.holds = p99 < 1000.0 && run.requests_per_second >= RATE * 0.99;
     finding.figure("requests_per_second", run.requests_per_second);
     finding.figure("p99_us", p99);
     finding.say(format!(
@@ -100,15 +99,15 @@ fn latency(bench: &mut Bench) -> Result<Finding, Failure> {
             still.longest.as_secs_f64() * 1e3
         ));
     }
-    Ok(finding)
+    Ok(())
 }
 
-fn cache_read(bench: &mut Bench) -> Result<Finding, Failure> {
+fn cache_read(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     let words =
         ["-t", "get", "-c", "1", "-r", "100000", "-d", "1024", "--preload", "--seconds", bench.seconds()];
     let run = bench.load(&words)?;
     let us = run.total.felt().us;
-    let mut finding = Finding { holds: us.p50 <= 300.0 && run.misses == 0, ..Finding::default() };
+    finding.holds = us.p50 <= 300.0 && run.misses == 0;
     finding.figure("p50_us", us.p50);
     finding.figure("p99_us", us.p99);
     finding.say(format!(
@@ -117,5 +116,5 @@ fn cache_read(bench: &mut Bench) -> Result<Finding, Failure> {
         latency_text(&run)
     ));
     finding.say("the verdict rests on the median; a network adds its round trip".into());
-    Ok(finding)
+    Ok(())
 }

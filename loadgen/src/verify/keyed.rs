@@ -1,16 +1,20 @@
 //! Keys that are judged one by one: registers, counters, accounts, and the marks of pipelines.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use super::fault::{Fault, Findings};
 use super::history::{History, Kind, Operation, Reply};
 use super::linearize::counter::{self, Counter};
 use super::linearize::register::{self, Register};
-use super::linearize::{Model, Step, Verdict, judge};
-use super::minimise::minimise;
+use super::linearize::{Effort, Model, Step, Verdict, judge};
+use super::minimise::{self, minimise};
 
 /// Faulty keys whose histories are made small; the smallest is told.
 const MINIMISED_MAX: usize = 3;
+
+/// After so long, keys that are hard to judge are left undecided.
+const FULL_EFFORT_MAX: Duration = Duration::from_secs(30);
 
 /// A key's steps, with those of every client in the order in which it sent them.
 type Keys<A> = BTreeMap<u32, Vec<Step<A>>>;
@@ -19,7 +23,7 @@ type Keys<A> = BTreeMap<u32, Vec<Step<A>>>;
 trait Object {
     type Action: Copy;
 
-    fn judge(steps: &[Step<Self::Action>]) -> Verdict;
+    fn judge(steps: &[Step<Self::Action>], effort: Effort) -> Verdict;
     fn is_read(action: Self::Action) -> bool;
     /// Steps that show where the values that others saw came from.
     fn origins(steps: &[Step<Self::Action>], kept: &[usize]) -> Vec<usize>;
@@ -124,8 +128,10 @@ fn account_actions(operation: &Operation) -> Vec<(u32, counter::Action)> {
 fn check<O: Object>(history: &History, keys: &Keys<O::Action>) -> Findings {
     let mut findings = Findings { objects: keys.len(), ..Findings::default() };
     let mut refused = Vec::new();
+    let started = Instant::now();
     for (key, steps) in keys {
-        match O::judge(steps) {
+        let effort = if started.elapsed() < FULL_EFFORT_MAX { Effort::Full } else { Effort::Little };
+        match O::judge(steps, effort) {
             Verdict::Fits => {}
             Verdict::Refused => refused.push(steps),
             Verdict::Undecided => findings.undecided.push(*key),
@@ -139,15 +145,21 @@ fn check<O: Object>(history: &History, keys: &Keys<O::Action>) -> Findings {
 }
 
 fn explain<O: Object>(history: &History, steps: &[Step<O::Action>]) -> Fault {
-    let refused = |steps: &[Step<O::Action>]| O::judge(steps) == Verdict::Refused;
-    let mut kept = minimise(steps, O::is_read, refused);
+    let refused = |steps: &[Step<O::Action>]| O::judge(steps, Effort::Full) == Verdict::Refused;
+    let smaller = minimise(steps, O::is_read, refused);
+    let mut kept = smaller.positions;
     kept.extend(O::origins(steps, &kept));
     kept.sort_unstable();
     kept.dedup();
     let smallest: Vec<Step<O::Action>> = kept.iter().map(|&position| steps[position]).collect();
     let operations: Vec<u32> = smallest.iter().map(|step| step.number).collect();
     let name = object_name(history, &history.operations[operations[0] as usize]);
-    Fault::new(format!("{name}: {}", O::explain(&smallest, steps)), operations)
+    let mut fault = Fault::new(format!("{name}: {}", O::explain(&smallest, steps)), operations);
+    if smaller.is_unfinished {
+        let seconds = minimise::TIME_MAX.as_secs();
+        fault.notes.push(format!("it was made smaller for {seconds} s: there may be a smaller history"));
+    }
+    fault
 }
 
 fn object_name(history: &History, operation: &Operation) -> String {
@@ -159,8 +171,8 @@ struct Registers;
 impl Object for Registers {
     type Action = register::Action;
 
-    fn judge(steps: &[Step<register::Action>]) -> Verdict {
-        judge(Register::new(steps), steps)
+    fn judge(steps: &[Step<register::Action>], effort: Effort) -> Verdict {
+        judge(Register::new(steps), steps, effort)
     }
 
     fn is_read(action: register::Action) -> bool {
@@ -220,8 +232,8 @@ struct Counters;
 impl Object for Counters {
     type Action = counter::Action;
 
-    fn judge(steps: &[Step<counter::Action>]) -> Verdict {
-        judge(Counter, steps)
+    fn judge(steps: &[Step<counter::Action>], effort: Effort) -> Verdict {
+        judge(Counter, steps, effort)
     }
 
     fn is_read(action: counter::Action) -> bool {

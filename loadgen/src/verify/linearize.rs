@@ -4,7 +4,7 @@
 //! The search is that of Wing and Gong ("Testing and Verifying Concurrent Objects", J. Parallel Distrib.
 //! Comput. 1993) with Lowe's improvements ("Testing for Linearizability", Concurrency and Computation 2017):
 //! just in time, and no configuration twice. It goes through the history once, in the order of the clock,
-//! and keeps all *configurations* that are possible so far: the object's state, and which of the operations
+//! and knows the *configurations* that are possible so far: the object's state, and which of the operations
 //! under way have had their effect.
 //!
 //! ```text
@@ -14,6 +14,9 @@
 //!                         configuration is dropped. None is left: the history is refused here.
 //! ```
 //!
+//! First one of them is followed at a time, back and forth ([`depth`]); only if that leads nowhere are all of
+//! them held at once.
+//!
 //! What one client sent on one connection happens in that order, also if it was sent together.
 //!
 //! What makes it quick besides: reads take their effect as soon as they fit, since that never does harm; a
@@ -21,6 +24,8 @@
 //! states that nobody can tell apart any more are one ([`Model::settle`]); writes that nobody sees need no
 //! place of their own once something else was overwritten ([`Model::hides`]); and of operations of unknown
 //! outcome that are alike, the first goes first ([`Model::class`]).
+
+mod depth;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Debug;
@@ -100,6 +105,8 @@ pub trait Model {
     }
     /// The operation's reply is there.
     fn ended(&mut self, _: &Step<Self::Action>) {}
+    /// What [`Model::ended`] did is undone.
+    fn reopened(&mut self, _: &Step<Self::Action>) {}
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +131,10 @@ struct Configuration<S> {
 }
 
 impl<S> Configuration<S> {
+    fn start(state: S) -> Configuration<S> {
+        Configuration { state, done: Vec::new(), used: Vec::new(), free: Vec::new() }
+    }
+
     fn has(&self, number: u32) -> bool {
         self.done.binary_search(&number).is_ok() || self.used.binary_search(&number).is_ok()
     }
@@ -176,10 +187,37 @@ fn is_subset(small: &[u32], large: &[u32]) -> bool {
     small.len() <= large.len() && small.iter().all(|number| large.binary_search(number).is_ok())
 }
 
+/// How much time a verdict may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// One attempt to find an order: milliseconds if there is one, mostly.
+    Little,
+    /// Some attempts, then all that is possible: up to some ten seconds.
+    Full,
+}
+
+/// A call, or (`true`) a reply: when, and of which step.
+type Event = (u64, bool, u32);
+
 /// Judges the steps: those of a client in the order in which it sent them.
-pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
-    let mut search = Search { model, steps, previous: previous(steps), open: Vec::new() };
-    let mut events: Vec<(u64, bool, u32)> = Vec::with_capacity(2 * steps.len());
+pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>], effort: Effort) -> Verdict {
+    let (mut search, events) = (Search::new(model, steps), events(steps));
+    match depth::has_an_order(&mut search, &events, effort) {
+        Some(true) => Verdict::Fits,
+        Some(false) => Verdict::Refused,
+        None if effort == Effort::Little => Verdict::Undecided,
+        None => breadth(&mut search, &events),
+    }
+}
+
+/// The second half of [`judge`] alone, which few histories come to.
+#[cfg(test)]
+pub fn judge_by_breadth<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
+    breadth(&mut Search::new(model, steps), &events(steps))
+}
+
+fn events<A>(steps: &[Step<A>]) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::with_capacity(2 * steps.len());
     for (step, number) in steps.iter().zip(0..) {
         events.push((step.call, false, number));
         if step.back != NEVER {
@@ -188,10 +226,13 @@ pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
     }
     // At the same instant calls come first: such steps overlap.
     events.sort_unstable();
-    let start =
-        Configuration { state: search.model.start(), done: Vec::new(), used: Vec::new(), free: Vec::new() };
-    let mut configurations = vec![start];
-    for (_, is_back, number) in events {
+    events
+}
+
+/// Goes through all that is possible at once.
+fn breadth<M: Model>(search: &mut Search<'_, M>, events: &[Event]) -> Verdict {
+    let mut configurations = vec![Configuration::start(search.model.start())];
+    for &(_, is_back, number) in events {
         if !is_back {
             search.open.push(number);
             continue;
@@ -205,31 +246,42 @@ pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>]) -> Verdict {
     Verdict::Fits
 }
 
-/// The step that the same client sent before each; one that may not have happened holds nobody up.
-fn previous<A>(steps: &[Step<A>]) -> Vec<Option<u32>> {
+/// The step that the same client sent before each, where one that may not have happened holds nobody up; and
+/// which steps are followed by one that was sent before their reply came.
+fn neighbours<A>(steps: &[Step<A>]) -> (Vec<Option<u32>>, Vec<bool>) {
     let mut last: BTreeMap<u16, u32> = BTreeMap::new();
-    let with_number = steps.iter().zip(0..);
-    let previous = with_number.map(|(step, number)| {
-        let previous = last.get(&step.client).copied();
+    let (mut previous, mut followed) = (Vec::with_capacity(steps.len()), vec![false; steps.len()]);
+    for (step, number) in steps.iter().zip(0..) {
+        let before = last.get(&step.client).copied();
+        if let Some(before) = before {
+            followed[before as usize] |= step.call <= steps[before as usize].back;
+        }
         if step.certain {
             last.insert(step.client, number);
         }
-        previous
-    });
-    previous.collect()
+        previous.push(before);
+    }
+    (previous, followed)
 }
 
 struct Search<'a, M: Model> {
     model: M,
     steps: &'a [Step<M::Action>],
     previous: Vec<Option<u32>>,
+    /// The same client sent a further one before the reply came.
+    followed: Vec<bool>,
     /// Steps under way, in the order of their calls.
     open: Vec<u32>,
 }
 
 type Configurations<M> = Vec<Configuration<<M as Model>::State>>;
 
-impl<M: Model> Search<'_, M> {
+impl<'a, M: Model> Search<'a, M> {
+    fn new(model: M, steps: &'a [Step<M::Action>]) -> Search<'a, M> {
+        let (previous, followed) = neighbours(steps);
+        Search { model, steps, previous, followed, open: Vec::new() }
+    }
+
     fn action(&self, number: u32) -> M::Action {
         self.steps[number as usize].action
     }
@@ -254,14 +306,13 @@ impl<M: Model> Search<'_, M> {
             if left.len() + seen.count > CONFIGURATIONS_MAX {
                 return None;
             }
-            self.advance(&configuration, number, &mut left, |next| {
+            self.advance(&configuration, number, &mut left, |_, next| {
                 if seen.add(&next) {
                     queue.push_back(next);
                 }
             });
         }
-        self.open.retain(|&open| open != number);
-        self.model.ended(&self.steps[number as usize]);
+        self.close(number);
         left.iter_mut().for_each(|configuration| self.end(configuration, number));
         if left.len() > 1 {
             let mut best = Best::new();
@@ -273,13 +324,19 @@ impl<M: Model> Search<'_, M> {
         Some(left)
     }
 
+    /// The step is not under way any more.
+    fn close(&mut self, number: u32) {
+        self.open.retain(|&open| open != number);
+        self.model.ended(&self.steps[number as usize]);
+    }
+
     /// Gives the step its effect, if it fits, and tells what else could happen before.
     fn advance(
         &self,
         configuration: &Configuration<M::State>,
         number: u32,
         left: &mut Configurations<M>,
-        mut on_other: impl FnMut(Configuration<M::State>),
+        mut on_other: impl FnMut(u32, Configuration<M::State>),
     ) {
         let action = self.action(number);
         if !self.model.is_read(action) {
@@ -297,12 +354,17 @@ impl<M: Model> Search<'_, M> {
                 continue;
             }
             if self.model.is_read(step.action) {
-                if !self.is_harmless(configuration, other) {
-                    self.read(configuration, other).map(&mut on_other);
+                if !self.is_harmless(configuration, other)
+                    && let Some(next) = self.read(configuration, other)
+                {
+                    on_other(other, next);
                 }
                 continue;
             }
             if self.model.is_unseen_write(step.action) && !self.model.wants_any(configuration.state) {
+                continue;
+            }
+            if self.is_better_later(configuration, other) {
                 continue;
             }
             let class = if step.back == NEVER { self.model.class(step.action) } else { None };
@@ -310,10 +372,30 @@ impl<M: Model> Search<'_, M> {
                 continue;
             }
             if let Some(next) = self.apply(configuration, other) {
-                on_other(next);
+                on_other(other, next);
                 classes.extend(class);
             }
         }
+    }
+
+    /// Whether another step that does the same has to go earlier, and may: in every order in which this one is
+    /// before it, both could change their places. What was sent behind this one must not get in between.
+    fn is_better_later(&self, configuration: &Configuration<M::State>, number: u32) -> bool {
+        let step = &self.steps[number as usize];
+        let Some(class) = self.model.class(step.action) else { return false };
+        if !step.certain || self.followed[number as usize] {
+            return false;
+        }
+        self.open.iter().any(|&other| {
+            let earlier = &self.steps[other as usize];
+            earlier.certain
+                && (earlier.back, other) < (step.back, number)
+                && self.model.class(earlier.action) == Some(class)
+                && !configuration.has(other)
+                && !configuration.free.contains(&other)
+                && self.previous[other as usize]
+                    .is_none_or(|before| configuration.has(before) || !self.open.contains(&before))
+        })
     }
 
     /// The configuration after a read, if it fits there.
@@ -584,6 +666,13 @@ pub mod register {
             if let Some(known) = step.action.seen().and_then(|value| self.values.get_mut(&value)) {
                 known.left.all -= 1;
                 known.left.certain -= usize::from(step.certain);
+            }
+        }
+
+        fn reopened(&mut self, step: &Step<Action>) {
+            if let Some(known) = step.action.seen().and_then(|value| self.values.get_mut(&value)) {
+                known.left.all += 1;
+                known.left.certain += usize::from(step.certain);
             }
         }
     }

@@ -11,14 +11,22 @@ use super::history::NEVER;
 use super::linearize::Step;
 
 /// After so long the smallest history so far is told.
-const TIME_MAX: Duration = Duration::from_secs(5);
+pub const TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What is left of refused steps, by their positions: no further one can be left out, unless time was short.
+/// What is left of refused steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smaller {
+    pub positions: Vec<usize>,
+    /// Time was short: further ones could perhaps be left out.
+    pub is_unfinished: bool,
+}
+
+/// What is left of refused steps: no further one can be left out, unless time was short.
 pub fn minimise<A: Copy>(
     steps: &[Step<A>],
     is_read: impl Fn(A) -> bool,
     is_refused: impl Fn(&[Step<A>]) -> bool,
-) -> Vec<usize> {
+) -> Smaller {
     let candidates = beginning(steps, &is_read, &is_refused);
     let mut kept: Vec<bool> = candidates.iter().map(|(_, step)| step.certain).collect();
     let history = |kept: &[bool]| -> Vec<Step<A>> {
@@ -26,12 +34,13 @@ pub fn minimise<A: Copy>(
         let visible = with_kept.filter(|((_, step), kept)| **kept || !is_read(step.action));
         visible.map(|((_, step), kept)| Step { certain: *kept, ..*step }).collect()
     };
-    let started = Instant::now();
+    let (started, mut is_unfinished) = (Instant::now(), false);
     let mut size = candidates.len().next_power_of_two();
     loop {
         let mut changed = false;
         for start in (0..candidates.len()).step_by(size) {
             if started.elapsed() > TIME_MAX {
+                is_unfinished = true;
                 break;
             }
             let mut fewer = kept.clone();
@@ -41,13 +50,14 @@ pub fn minimise<A: Copy>(
                 changed = true;
             }
         }
-        if size == 1 && (!changed || started.elapsed() > TIME_MAX) {
+        if size == 1 && (!changed || is_unfinished) {
             break;
         }
         size = (size / 2).max(1);
     }
     let with_kept = candidates.iter().zip(&kept);
-    with_kept.filter(|(_, kept)| **kept).map(|((position, _), _)| *position).collect()
+    let positions = with_kept.filter(|(_, kept)| **kept).map(|((position, _), _)| *position).collect();
+    Smaller { positions, is_unfinished }
 }
 
 /// The shortest beginning that is refused, with the positions of its steps. What was under way at its end may

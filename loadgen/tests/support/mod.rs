@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part of this")]
 
 pub mod browser;
+pub mod server;
 
 use hdrhistogram::Histogram;
 use polder_loadgen::keys::Random;

@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use polder_loadgen::client::{Address, Client, Handshake, Value};
@@ -43,7 +44,7 @@ impl Server {
     }
 
     pub fn polder(flags: &[&str]) -> Server {
-        Server::start(&polder_server(), flags)
+        Server::start(polder_server(), flags)
     }
 
     pub fn id(&self) -> u32 {
@@ -85,13 +86,18 @@ impl Drop for Server {
     }
 }
 
-/// The server beside the generator; built if nobody did so yet.
-pub fn polder_server() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
-    if !path.exists() {
+/// The server of this workspace as its sources are now. The tests of a package do not build the others' binaries,
+/// so that one left beside the generator could be of any age; cargo builds it, in a moment if it is fresh.
+pub fn polder_server() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let beside = Path::new(env!("CARGO_BIN_EXE_polder-loadgen")).with_file_name("polder-server");
+        let target = beside.parent().and_then(Path::parent).unwrap();
+        let profile = if cfg!(debug_assertions) { "test" } else { "release" };
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "polder", "--bin", "polder-server"]);
-        assert!(build.status().unwrap().success());
-    }
-    path
+        build.args(["build", "--quiet", "--workspace", "--bin", "polder-server", "--profile", profile]);
+        build.arg("--target-dir").arg(target);
+        assert!(build.status().unwrap().success(), "polder-server cannot be built");
+        beside
+    })
 }

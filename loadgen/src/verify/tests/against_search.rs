@@ -5,7 +5,7 @@ use crate::keys::Random;
 use crate::verify::history::NEVER;
 use crate::verify::linearize::counter::{self, Counter};
 use crate::verify::linearize::register::{self, Register};
-use crate::verify::linearize::{Model, Step, Verdict, judge};
+use crate::verify::linearize::{Effort, Model, Step, Verdict, judge, judge_by_breadth};
 use crate::verify::minimise::minimise;
 
 /// Whether `a` has to come before `b`: by the clock, or because one client sent it earlier.
@@ -191,14 +191,20 @@ fn compare<M: Model>(
         let mut random = Random::new(seed, 0);
         let shape = Shape::random(&mut random, 9);
         let mut steps = make(&mut random, &shape);
-        assert_eq!(judge(model(&steps), &steps), Verdict::Fits, "{name}, seed {seed}: {steps:#?}");
+        assert_eq!(
+            judge(model(&steps), &steps, Effort::Full),
+            Verdict::Fits,
+            "{name}, seed {seed}: {steps:#?}"
+        );
         for _ in 0..1 + random.below(3) {
             change(&mut random, &mut steps, change_reply);
         }
         let start = model(&steps).start();
         let right = has_an_order(&model(&steps), &steps, start, 0);
-        let accepted = judge(model(&steps), &steps) == Verdict::Fits;
+        let accepted = judge(model(&steps), &steps, Effort::Full) == Verdict::Fits;
         assert_eq!(accepted, right, "{name}, seed {seed}: {steps:#?}");
+        let accepted = judge_by_breadth(model(&steps), &steps) == Verdict::Fits;
+        assert_eq!(accepted, right, "{name}, breadth first, seed {seed}: {steps:#?}");
         wrong += u64::from(!right);
     }
     assert!(wrong > rounds / 10 && wrong < rounds, "{name}: {wrong} of {rounds} are wrong");
@@ -221,9 +227,13 @@ fn long_histories_of_objects_that_work_are_accepted() {
         let clients = 1 + random.below(12);
         let shape = Shape { steps: 1_000, clients, spread: 10 * clients, lost_one_in: 100, values: i64::MAX };
         let steps = register_steps(&mut random, &shape);
-        assert_eq!(judge(Register::new(&steps), &steps), Verdict::Fits, "register, seed {seed}");
+        assert_eq!(
+            judge(Register::new(&steps), &steps, Effort::Full),
+            Verdict::Fits,
+            "register, seed {seed}"
+        );
         let steps = counter_steps(&mut random, &shape);
-        assert_eq!(judge(Counter, &steps), Verdict::Fits, "counter, seed {seed}");
+        assert_eq!(judge(Counter, &steps, Effort::Full), Verdict::Fits, "counter, seed {seed}");
     }
 }
 
@@ -244,13 +254,14 @@ fn what_is_left_of_a_wrong_history_is_small() {
             continue;
         };
         read.action = register::Action::Read(old);
-        let is_refused =
-            |steps: &[Step<register::Action>]| judge(Register::new(steps), steps) == Verdict::Refused;
+        let is_refused = |steps: &[Step<register::Action>]| {
+            judge(Register::new(steps), steps, Effort::Full) == Verdict::Refused
+        };
         if !is_refused(&steps) {
             continue;
         }
-        let kept = minimise(&steps, is_register_read, is_refused);
-        let smallest: Vec<_> = kept.iter().map(|&position| steps[position]).collect();
+        let smaller = minimise(&steps, is_register_read, is_refused);
+        let smallest: Vec<_> = smaller.positions.iter().map(|&position| steps[position]).collect();
         assert!(is_refused(&smallest), "seed {seed}: {smallest:#?}");
         sizes.push(smallest.len());
     }
