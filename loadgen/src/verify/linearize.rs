@@ -354,10 +354,10 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             }
             if self.model.is_read(step.action) {
-                if !self.is_harmless(configuration, other) {
-                    if let Some(next) = self.read(configuration, other) {
-                        on_other(other, next);
-                    }
+                if !self.is_harmless(configuration, other)
+                    && let Some(next) = self.read(configuration, other)
+                {
+                    on_other(other, next);
                 }
                 continue;
             }
