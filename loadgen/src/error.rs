@@ -32,6 +32,14 @@ impl Failure {
         }
     }
 
+    /// Of a question that was not answered well: by an error reply, or because the server is gone.
+    pub fn of_answer(what: &str, error: &std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::Other => Failure::Replies(format!("{what}: {error}")),
+            _ => Failure::ServerGone(format!("{what}: {error}")),
+        }
+    }
+
     /// The same, told behind what it is about.
     pub fn behind(self, what: &str) -> Failure {
         let told = |text: String| format!("{what}: {text}");

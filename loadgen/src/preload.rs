@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::client::{Client, Handshake};
 use crate::command::Test;
+use crate::error::Failure;
 use crate::keys::{DIGITS, write_digits};
 use crate::progress::Progress;
 use crate::topology::Topology;
@@ -21,7 +22,7 @@ pub fn fill(
     test: &Test,
     range: u64,
     quiet: bool,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let template = test.template();
     let range = if template.patches.is_empty() { 1 } else { range };
     let key = match (template.patches.first(), test.random_key()) {
@@ -29,14 +30,17 @@ pub fn fill(
             first.offset - before.len()..first.offset + DIGITS + after.len()
         }
         _ if topology.is_single() => 0..0,
-        _ => return Err(format!("{} has one key for all: no cluster is filled with it", test.name)),
+        _ => {
+            let text = format!("--preload: {} has one key for all: no cluster is filled with it", test.name);
+            return Err(Failure::Options(text));
+        }
     };
     let batch = (PIPELINE_BYTES / template.bytes.len()).clamp(1, PIPELINE_MAX);
     let replies = test.replies() as usize;
     let progress = Progress::new("preload", range, quiet);
     let (began, mut done) = (Instant::now(), 0);
     for (node, address) in topology.nodes.iter().enumerate() {
-        let failed = |error: std::io::Error| format!("preloading {address}: {error}");
+        let failed = |error: std::io::Error| Failure::of_answer(&format!("preloading {address}"), &error);
         let mut client = Client::connect(address, handshake).map_err(failed)?;
         let mut command = template.bytes.clone();
         let mut pipeline = Vec::new();

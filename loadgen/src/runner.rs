@@ -130,7 +130,7 @@ fn loads(options: &LoadOptions, topology: &Topology) -> Result<Vec<Loaded>, Fail
     }
     if !options.no_preload {
         fill::fill(&mut clients, &parts, options.seed, options.quiet || options.csv)
-            .map_err(|error| Failure::Replies(format!("profile {name}: {error}")))?;
+            .map_err(|failure| failure.behind(&format!("profile {name}")))?;
     }
     Ok(vec![Loaded::Profile(Arc::new(Workload::of_profile(&name, parts)))])
 }
@@ -251,8 +251,7 @@ pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
     if options.preload {
         let quiet = options.quiet || options.csv;
         for test in options.preloading_tests()? {
-            preload::fill(&topology, &options.handshake()?, &test, options.keys, quiet)
-                .map_err(Failure::ServerGone)?;
+            preload::fill(&topology, &options.handshake()?, &test, options.keys, quiet)?;
         }
     }
     Ok(topology)

@@ -286,7 +286,8 @@ impl ProcessorOptions {
 pub struct StartOptions {
     /// Starts this server for the load and ends it afterwards, such as 'polder-server --shards {shards}':
     /// {shards} is replaced by the step of --sweep shards=…, {port} by a free port (else --port N is added); with
-    /// --tls that is the port to name in --tls-port. A program without a folder is looked for beside this one, then in PATH.
+    /// --tls that is the port to name in --tls-port. A program without a folder is looked for beside this one,
+    /// then in PATH.
     #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse,
           conflicts_with_all = ["host", "port", "socket", "server_pid"])]
     pub server: Option<CommandLine>,

@@ -69,6 +69,17 @@ struct Connection {
     filling: bool,
 }
 
+impl Connection {
+    /// Takes what was sent back from the engine.
+    #[inline]
+    fn take_back(&mut self, sent: Vec<u8>) {
+        self.buffer = Some(match &mut self.session {
+            None => sent,
+            Some(session) => session.restore(sent),
+        });
+    }
+}
+
 /// An open loop's way through the connections.
 struct Open {
     schedule: Schedule,
@@ -113,17 +124,6 @@ pub struct Worker<E: Engine> {
     measure_start: Option<[u64; 4]>,
     /// The same, as spans, once the phase has ended.
     measured: Option<[u64; 4]>,
-}
-
-impl Connection {
-    /// Takes what was sent back from the engine.
-    #[inline]
-    fn take_back(&mut self, sent: Vec<u8>) {
-        self.buffer = Some(match &mut self.session {
-            None => sent,
-            Some(session) => session.restore(sent),
-        });
-    }
 }
 
 impl<E: Engine> Worker<E> {

@@ -3,15 +3,12 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use polder_loadgen::client::Value;
-use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::result::Run;
-use polder_loadgen::runner;
 
+use support::program::{program_line, runs};
 use support::server::{Server, free_port, polder_server};
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -78,16 +75,6 @@ impl Cluster {
     }
 }
 
-fn runs(line: &str) -> Vec<Run> {
-    let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
-    let options: LoadOptions = Cli::try_parse_from(words).unwrap().load;
-    runner::runs(&options).unwrap()
-}
-
-fn binary(line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
-}
-
 /// A profile in a file of its own.
 struct Profile(tempfile::TempDir);
 
@@ -138,7 +125,7 @@ fn built_in_profiles() {
         ),
         ("counters", "line 32: commands: '{page:2}': belongs to another slot"),
     ] {
-        let output = binary(&format!("-p {} --cluster --profile {name}", cluster.port()));
+        let output = program_line(&format!("-p {} --cluster --profile {name}", cluster.port()));
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(part) && said.contains(&format!("profile {name}")), "{said}");
@@ -288,24 +275,26 @@ fn what_cannot_be_routed_is_refused() {
         ),
     ] {
         let profile = Profile::new(&text);
-        let output = binary(&format!("-p {} --cluster --profile {} -n 10", cluster.port(), profile.path()));
+        let output =
+            program_line(&format!("-p {} --cluster --profile {} -n 10", cluster.port(), profile.path()));
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{text}\n{said}");
         assert!(said.contains(part) && said.contains("--cluster: profile test: "), "{text}\n{said}");
         // Without a cluster it is right.
         if !text.contains("ZUNION") {
             let server = Server::redis(&[]);
-            let output = binary(&format!("-p {} --profile {} -n 10", server.port, profile.path()));
+            let output = program_line(&format!("-p {} --profile {} -n 10", server.port, profile.path()));
             assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
         }
     }
     let profile = Profile::new(&operation(r#"[["GET", "{item}"]]"#));
-    let output = binary(&format!("-p {} --cluster --profile {} -n 10 -c 2", cluster.port(), profile.path()));
+    let output =
+        program_line(&format!("-p {} --cluster --profile {} -n 10 -c 2", cluster.port(), profile.path()));
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("lie on 3 nodes") && said.contains("2 are too few"), "{said}");
     let output =
-        binary(&format!("-p {} --cluster --profile {} -n 100 -c 3 -q", cluster.port(), profile.path()));
+        program_line(&format!("-p {} --cluster --profile {} -n 100 -c 3 -q", cluster.port(), profile.path()));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 of 3 connections lead to it"), "{said}");
 }
@@ -327,7 +316,7 @@ fn cores_as_nodes() {
         check(&runs(&line)[0]);
     }
     assert!(remote(&server).contains("cmdstat_zincrby"), "{}", remote(&server));
-    let output = binary(&format!("-p {} --cluster --profile transfer", server.port));
+    let output = program_line(&format!("-p {} --cluster --profile transfer", server.port));
     assert_eq!(output.status.code(), Some(1));
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("'{account:2}': belongs to another slot"),

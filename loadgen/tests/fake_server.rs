@@ -1,15 +1,17 @@
 //! The generator against servers whose delays and faults are known.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
 use std::time::Duration;
 
-use clap::Parser;
-use polder_loadgen::options::{Cli, EngineChoice, LoadOptions};
+use polder_loadgen::options::EngineChoice;
 use polder_loadgen::report::TestResult;
 use polder_loadgen::result::ResultFile;
 use polder_loadgen::runner;
+
+use support::program::{options, program_line, said};
 
 /// What the server does with each command.
 #[derive(Clone, Copy)]
@@ -95,21 +97,12 @@ fn converse(mut stream: TcpStream, behaviour: Behaviour) {
     }
 }
 
-fn options(line: &str) -> LoadOptions {
-    let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
-    Cli::try_parse_from(words).unwrap().load
-}
-
 fn measure(line: &str) -> TestResult {
     let options = options(line);
     let engine = runner::choose_engine(options.engine).unwrap();
     let topology = runner::prepare(&options).unwrap();
     let test = options.chosen_tests().unwrap().remove(0);
     runner::measure(&options, engine, &topology, &test).unwrap()
-}
-
-fn binary(line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
 }
 
 /// Both engines must behave alike; io_uring is left out where it is forbidden.
@@ -191,7 +184,7 @@ fn a_transaction_that_fails_is_told() {
     let result = measure(&format!("-p {port} -c 1 -n 20 -P 3 -t exec-random"));
     assert_eq!(result.errors, 20);
     assert_eq!(result.first_error.as_deref(), Some("ERR unknown command"));
-    let output = binary(&format!("-p {port} -c 1 -n 20 -P 3 -t exec-random"));
+    let output = program_line(&format!("-p {port} -c 1 -n 20 -P 3 -t exec-random"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
@@ -245,15 +238,20 @@ fn wrong_replies_and_errors_are_told() {
     let result = measure(&format!("-p {port} -c 1 -n 10 -P 5 -t set"));
     assert_eq!((result.errors, result.requests), (10, 10));
     assert_eq!(result.first_error.as_deref(), Some("OOM command not allowed"));
-    let output = binary(&format!("-p {port} -c 1 -n 10 -t set -q"));
+    let output = program_line(&format!("-p {port} -c 1 -n 10 -t set -q"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said(&output).contains("the first error was 'OOM command not allowed'"), "{output:?}");
+    // The server is there, and refuses what the load would need.
+    let output = program_line(&format!("-p {port} -c 1 -n 10 -t get --preload"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said(&output).contains("preloading 127.0.0.1:"), "{output:?}");
 }
 
 #[test]
 fn a_server_that_goes_away_is_no_stall() {
     let port = serve(Behaviour { close_after: 50, ..PROMPT });
     for engine in engines() {
-        let output = binary(&format!("-p {port} -c 1 -n 1000 -t set --engine {engine}"));
+        let output = program_line(&format!("-p {port} -c 1 -n 1000 -t set --engine {engine}"));
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let (text, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -265,7 +263,7 @@ fn a_server_that_goes_away_is_no_stall() {
 #[test]
 fn a_silent_server_is_given_up() {
     let port = serve(Behaviour { reply: b"", ..PROMPT });
-    let output = binary(&format!("-p {port} -c 2 --seconds 30 --timeout 0.2 -t set"));
+    let output = program_line(&format!("-p {port} -c 2 --seconds 30 --timeout 0.2 -t set"));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("sent nothing"), "{output:?}");
 }
@@ -273,7 +271,7 @@ fn a_silent_server_is_given_up() {
 #[test]
 fn a_server_of_another_protocol_is_told() {
     let port = serve(Behaviour { reply: b"HTTP/1.1 400 Bad Request\r\n", ..PROMPT });
-    let output = binary(&format!("-p {port} -c 1 -n 10 -t set"));
+    let output = program_line(&format!("-p {port} -c 1 -n 10 -t set"));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("RESP"), "{output:?}");
 }
@@ -281,18 +279,18 @@ fn a_server_of_another_protocol_is_told() {
 #[test]
 fn no_server_at_all() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let output = binary(&format!("-p {port} -n 10"));
+    let output = program_line(&format!("-p {port} -n 10"));
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Could not connect"), "{output:?}");
-    assert_eq!(binary("--nonsense").status.code(), Some(1));
-    assert_eq!(binary("--help").status.code(), Some(0));
+    assert_eq!(program_line("--nonsense").status.code(), Some(1));
+    assert_eq!(program_line("--help").status.code(), Some(0));
 }
 
 #[test]
 fn results_in_all_forms() {
     let port = serve(PROMPT);
     let path = std::env::temp_dir().join(format!("polder-loadgen-{}.json", std::process::id()));
-    let output = binary(&format!("-p {port} -n 100 -c 2 -t set,mset --csv --json {}", path.display()));
+    let output = program_line(&format!("-p {port} -n 100 -c 2 -t set,mset --csv --json {}", path.display()));
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();

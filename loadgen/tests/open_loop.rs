@@ -1,16 +1,17 @@
 //! What a schedule shows that a closed loop hides, against a server that stalls once.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::result::Run;
 use polder_loadgen::runner::{self, Subject};
 use polder_loadgen::tally::{IntervalHistograms, KindName, NoObserver, Observer};
+
+use support::program::{options, program_line};
 
 /// A ping as the generator sends it.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
@@ -52,11 +53,6 @@ fn converse(mut stream: TcpStream, first_command: &OnceLock<Instant>, stalls: bo
     }
 }
 
-fn options(line: &str) -> LoadOptions {
-    let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
-    Cli::try_parse_from(words).unwrap().load
-}
-
 fn measure_with(line: &str, observer: &mut dyn Observer) -> Run {
     let options = options(line);
     let engine = runner::choose_engine(options.engine).unwrap();
@@ -67,10 +63,6 @@ fn measure_with(line: &str, observer: &mut dyn Observer) -> Run {
 
 fn measure(line: &str) -> Run {
     measure_with(line, &mut NoObserver)
-}
-
-fn binary(line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
 }
 
 const LONG_US: f64 = 400_000.0;
@@ -168,12 +160,13 @@ fn whoever_observes_sees_every_second() {
 #[test]
 fn a_generator_that_is_too_slow_says_so() {
     let port = serve(false);
-    let output = binary(&format!("-p {port} -c 2 -P 100000 --seconds 0.3 --warmup 0 --rate 100m -t ping"));
+    let output =
+        program_line(&format!("-p {port} -c 2 -P 100000 --seconds 0.3 --warmup 0 --rate 100m -t ping"));
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("the generator, not the server, was the bottleneck"), "{errors}");
     for (wrong, part) in [("--rate x", "--rate"), ("--rate 0", "--rate"), ("--poisson", "--rate")] {
-        let output = binary(&format!("-p {port} {wrong}"));
+        let output = program_line(&format!("-p {port} {wrong}"));
         assert_eq!(output.status.code(), Some(1), "{wrong}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{output:?}");
     }

@@ -3,26 +3,12 @@
 
 mod support;
 
-use std::process::{Command, Output};
-
-use clap::Parser;
 use polder_loadgen::client::Value;
-use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::profile::BUILT_IN;
 use polder_loadgen::result::Run;
-use polder_loadgen::runner;
 
+use support::program::{program_line, runs};
 use support::server::Server;
-
-fn runs(line: &str) -> Vec<Run> {
-    let words = std::iter::once("polder-loadgen").chain(line.split_whitespace());
-    let options: LoadOptions = Cli::try_parse_from(words).unwrap().load;
-    runner::runs(&options).unwrap()
-}
-
-fn binary(line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
-}
 
 const SHORT: &str = "-q --seconds 0.3 --warmup 0 -c 8";
 
@@ -73,7 +59,7 @@ fn profiles_run_against_polder_server() {
         let failure = run.failure.unwrap();
         assert!(failure.starts_with("not available") && failure.contains(lacking[0]), "{failure}");
         assert_eq!(run.requests, 0);
-        let output = binary(&line);
+        let output = program_line(&line);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("not available"), "{output:?}");
     }
@@ -176,10 +162,10 @@ fn sweeps_have_a_run_for_each_step() {
     assert_eq!(names[..4], ["SET pipeline=1", "SET pipeline=2", "SET pipeline=4", "SET pipeline=6"]);
     assert_eq!(runs.len(), 8);
     assert_eq!(runs[3].load.pipeline, 6);
-    let output = binary(&format!("-p {} -t ping --sweep depth=1..2", server.port));
+    let output = program_line(&format!("-p {} -t ping --sweep depth=1..2", server.port));
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("none of pipeline"), "{output:?}");
-    let output = binary(&format!(
+    let output = program_line(&format!(
         "find-rate --p99 10s -p {} -t ping --seconds 0.2 --warmup 0 --start-rate 100 --max-rate 400",
         server.port
     ));
@@ -237,21 +223,21 @@ fn errors_name_line_and_field() {
     ];
     for (text, wanted) in cases {
         std::fs::write(&path, &text).unwrap();
-        let output = binary(&format!("-p 1 --profile {}", path.display()));
+        let output = program_line(&format!("-p 1 --profile {}", path.display()));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(errors.contains(wanted) && errors.contains("profile wrong"), "{text}\n{errors}");
     }
-    let output = binary("-p 1 --profile nonsense");
+    let output = program_line("-p 1 --profile nonsense");
     assert!(String::from_utf8_lossy(&output.stderr).contains("cache-aside"), "{output:?}");
 }
 
 #[test]
 fn profiles_are_listed_and_printed() {
-    let output = binary("profiles");
+    let output = program_line("profiles");
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().count(), 10);
     assert!(BUILT_IN.iter().all(|(name, _)| text.contains(name)), "{text}");
-    assert_eq!(String::from_utf8(binary("profiles geo").stdout).unwrap(), BUILT_IN[9].1);
-    assert_eq!(binary("profiles nonsense").status.code(), Some(1));
+    assert_eq!(String::from_utf8(program_line("profiles geo").stdout).unwrap(), BUILT_IN[9].1);
+    assert_eq!(program_line("profiles nonsense").status.code(), Some(1));
 }

@@ -2,19 +2,10 @@
 
 mod support;
 
-use std::process::{Command, Output};
-
 use polder_loadgen::result::ResultFile;
 
+use support::program::{program, said};
 use support::server::{Server, polder_server};
-
-fn binary(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(words).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 /// A shell that starts the server, and keeps what it was started with and the process in a file.
 fn noting(folder: &std::path::Path, program: &str, flags: &str) -> String {
@@ -44,7 +35,7 @@ fn a_sweep_over_shards_is_one_curve() {
     let json = folder.path().join("shards.json");
     let words = ["--server", &line, "--sweep", "shards=1,2,4", "-t", "set,get", "-r", "1000", "--preload"];
     let load = ["-P", "16", "-c", "10", "--seconds", "0.2", "-q", "--json", json.to_str().unwrap()];
-    let output = binary(&[&words[..], &load].concat());
+    let output = program(&[&words[..], &load].concat());
     assert!(output.status.success(), "{}", said(&output));
     // Each step had a server of its own, with its number of shards, and it is gone.
     let servers = started(folder.path());
@@ -74,7 +65,7 @@ fn a_sweep_over_shards_is_one_curve() {
     }
     // The page draws them as one curve for each test.
     let page = folder.path().join("report.html");
-    let output = binary(&["report", json.to_str().unwrap(), "-o", page.to_str().unwrap()]);
+    let output = program(&["report", json.to_str().unwrap(), "-o", page.to_str().unwrap()]);
     assert!(output.status.success(), "{}", said(&output));
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("Throughput by shards") && page.contains("shards of the server"), "no curve");
@@ -89,7 +80,7 @@ fn a_server_for_one_load() {
     let line = noting(folder.path(), "redis-server", "--save '' --port {port}");
     let json = folder.path().join("one.json");
     let words = ["--server", &line, "--sweep", "pipeline=1,4", "-t", "ping", "-n", "500", "-q"];
-    let output = binary(&[&words[..], &["--json", json.to_str().unwrap()]].concat());
+    let output = program(&[&words[..], &["--json", json.to_str().unwrap()]].concat());
     assert!(output.status.success(), "{}", said(&output));
     let servers = started(folder.path());
     assert_eq!(servers.len(), 1, "one server for all steps: {servers:?}");
@@ -97,7 +88,7 @@ fn a_server_for_one_load() {
     let file = ResultFile::parse(&std::fs::read(&json).unwrap()).unwrap();
     assert!(file.server.starts_with("redis-server ") && file.runs.len() == 2);
     assert!(file.runs.iter().all(|run| run.load.shards.is_none()));
-    let output = binary(&[
+    let output = program(&[
         "find-rate",
         "--p99",
         "10s",
@@ -122,7 +113,7 @@ fn a_server_for_one_load() {
 fn every_step_is_measured_and_errors_show() {
     let line = "redis-server --save '' --io-threads {shards}";
     let words = ["--server", line, "--sweep", "shards=1,2", "-n", "100", "-q", "NO-SUCH-COMMAND"];
-    let output = binary(&words);
+    let output = program(&words);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     for step in ["shards=1:", "shards=2:"] {
         assert!(said(&output).contains(step), "{step}: {}", said(&output));
@@ -131,7 +122,7 @@ fn every_step_is_measured_and_errors_show() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("kept.json");
     let words = ["--server", line, "--sweep", "shards=1,500", "-t", "ping", "-n", "100", "-q", "--json"];
-    let output = binary(&[&words[..], &[json.to_str().unwrap()]].concat());
+    let output = program(&[&words[..], &[json.to_str().unwrap()]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("ended at once"), "{}", said(&output));
     assert_eq!(ResultFile::parse(&std::fs::read(&json).unwrap()).unwrap().runs.len(), 1);
@@ -165,7 +156,7 @@ fn wrong_options_are_named() {
             "--sweep: find-rate has steps",
         ),
     ] {
-        let output = binary(words);
+        let output = program(words);
         assert_eq!(output.status.code(), Some(1), "{words:?}: {}", said(&output));
         assert!(said(&output).contains(part), "{words:?}: {}", said(&output));
     }

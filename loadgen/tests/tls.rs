@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use clap::Parser;
-use polder_loadgen::options::{Cli, LoadOptions};
 use polder_loadgen::result::Run;
-use polder_loadgen::runner;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use support::program::{program_line, runs};
 
 /// An authority, and what it signed: a server's certificate, which names no address, and a client's.
 struct Papers {
@@ -73,9 +72,8 @@ impl Server {
 
     /// Runs a load over TLS.
     fn runs(&self, line: &str) -> Vec<Run> {
-        let line = format!("polder-loadgen -p {} --tls {line}", self.tls_port);
-        let options: LoadOptions = Cli::try_parse_from(line.split_whitespace()).unwrap().load;
-        let runs = runner::runs(&options).unwrap_or_else(|failure| panic!("{line}: {failure}"));
+        let line = format!("-p {} --tls {line}", self.tls_port);
+        let runs = runs(&line);
         for run in &runs {
             assert_eq!((&run.failure, run.errors, run.wrong), (&None, 0, 0), "{line}: {:?}", run.first_error);
         }
@@ -85,15 +83,11 @@ impl Server {
     /// What the program itself says.
     fn says(&self, line: &str) -> (Option<i32>, String) {
         let line = format!("-p {} --tls {line}", self.tls_port);
-        said(binary(&line))
+        ended(program_line(&line))
     }
 }
 
-fn binary(line: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(line.split_whitespace()).output().unwrap()
-}
-
-fn said(output: Output) -> (Option<i32>, String) {
+fn ended(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -129,7 +123,7 @@ fn histories_over_tls_are_judged() {
     let papers = Papers::new();
     let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
     let flags = papers.flag("--cacert", "ca.crt");
-    let output = binary(&format!("verify -p {} --tls {flags} --seconds 1 -c 4", server.tls_port));
+    let output = program_line(&format!("verify -p {} --tls {flags} --seconds 1 -c 4", server.tls_port));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
@@ -208,7 +202,7 @@ fn whom_to_trust() {
         assert!(errors.contains(part), "{line}: {errors}");
     }
     for alone in ["--cacert x", "--cacertdir x", "--insecure", "--sni x", "--cert x --key y"] {
-        let (code, errors) = said(binary(&format!("-n 1 {alone}")));
+        let (code, errors) = ended(program_line(&format!("-n 1 {alone}")));
         assert!(code == Some(1) && errors.contains("--tls"), "{alone}: {errors}");
     }
 }
@@ -218,10 +212,10 @@ fn the_wrong_port() {
     let papers = Papers::new();
     let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
     let trust = papers.flag("--cacert", "ca.crt");
-    let (code, errors) = said(binary(&format!("-p {} --tls {trust} -n 1 -t ping", server.plain.port)));
+    let (code, errors) = ended(program_line(&format!("-p {} --tls {trust} -n 1 -t ping", server.plain.port)));
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("TLS"), "{errors}");
-    let (code, errors) = said(binary(&format!("-p {} -n 1 -t ping", server.tls_port)));
+    let (code, errors) = ended(program_line(&format!("-p {} -n 1 -t ping", server.tls_port)));
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("closed"), "{errors}");
 }
@@ -236,9 +230,7 @@ fn a_server_that_dies() {
         std::thread::sleep(Duration::from_millis(700));
         Command::new("kill").args(["-9", &process.to_string()]).status().unwrap()
     });
-    let line = format!("polder-loadgen -p {} --tls --insecure --seconds 30 -t ping", server.tls_port);
-    let options = Cli::try_parse_from(line.split_whitespace()).unwrap().load;
-    let runs = runner::runs(&options).unwrap();
+    let runs = runs(&format!("-p {} --tls --insecure --seconds 30 -t ping", server.tls_port));
     assert!(killer.join().unwrap().success());
     assert!(runs[0].failure.is_some() && runs[0].requests > 0, "{:?}", runs[0].failure);
 }

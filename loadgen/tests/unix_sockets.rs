@@ -2,20 +2,11 @@
 
 mod support;
 
-use std::process::{Command, Output};
-
 use polder_loadgen::client::Value;
 use polder_loadgen::result::ResultFile;
 
+use support::program::{program, said};
 use support::server::Server;
-
-fn binary(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_polder-loadgen")).args(words).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
 
 /// Commands that came through TCP would show in this number of connections.
 fn connections_received(server: &Server) -> u64 {
@@ -38,7 +29,7 @@ fn every_load(server: &Server) {
         (&["-3", "--profile", "sessions", "-n", "2000", "-P", "4"], 2000),
     ] {
         let before = connections_received(server);
-        let output = binary(&[&common[..], load].concat());
+        let output = program(&[&common[..], load].concat());
         // On a busy machine an open loop may be late.
         let codes: &[i32] = if load.contains(&"--rate") { &[0, 3] } else { &[0] };
         assert!(codes.contains(&output.status.code().unwrap()), "{load:?}: {}", said(&output));
@@ -55,7 +46,7 @@ fn every_load(server: &Server) {
     assert_eq!(server.keys("key:*"), 1000);
     // Some have logged out.
     assert!(server.keys("session:*") > 49_000);
-    let output = binary(&["verify", "-s", socket, "-p", "1", "--seconds", "1"]);
+    let output = program(&["verify", "-s", socket, "-p", "1", "--seconds", "1"]);
     assert!(output.status.success(), "{}", said(&output));
 }
 
@@ -77,11 +68,11 @@ fn nobody_behind_a_socket() {
     std::fs::write(&plain, "no socket").unwrap();
     for path in [&missing, &plain] {
         let path = path.to_str().unwrap();
-        let output = binary(&["-s", path, "-t", "ping"]);
+        let output = program(&["-s", path, "-t", "ping"]);
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         assert!(said(&output).contains(path), "{}", said(&output));
     }
-    let output = binary(&["-s", missing.to_str().unwrap(), "--cluster"]);
+    let output = program(&["-s", missing.to_str().unwrap(), "--cluster"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("--cluster") && said(&output).contains("--socket"), "{}", said(&output));
 }
@@ -90,8 +81,9 @@ fn nobody_behind_a_socket() {
 fn a_server_that_goes_away() {
     let server = Server::redis(&[]);
     let socket = server.socket();
-    let load =
-        std::thread::spawn(move || binary(&["-s", socket.to_str().unwrap(), "-t", "set", "--seconds", "30"]));
+    let load = std::thread::spawn(move || {
+        program(&["-s", socket.to_str().unwrap(), "-t", "set", "--seconds", "30"])
+    });
     std::thread::sleep(std::time::Duration::from_millis(1500));
     drop(server);
     let output = load.join().unwrap();

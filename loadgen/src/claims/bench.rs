@@ -1,6 +1,5 @@
 //! What all claims use: the server, connections to it, loads, and a probe that feels stalls.
 
-use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -207,10 +206,7 @@ pub fn record(latency_ns: &mut Histogram<u64>, latency: Duration) {
 
 /// A question that was not answered well ends a claim: by an error reply, or because the server is gone.
 pub fn gone<T>(result: std::io::Result<T>) -> Result<T, Failure> {
-    result.map_err(|error| match error.kind() {
-        ErrorKind::Other => Failure::Replies(format!("the server answered: {error}")),
-        _ => Failure::ServerGone(format!("the server under test: {error}")),
-    })
+    result.map_err(|error| Failure::of_answer("the server under test", &error))
 }
 
 fn launch(line: &CommandLine, cpus: &[usize]) -> Result<Server, Failure> {

@@ -7,9 +7,9 @@
 //!   then: medians over the rounds, ratios round by round ─► table, sentences, Markdown, two results
 //! ```
 //!
-//! Only one of the servers that are started runs at a time. What is compared first is the processor time of the server per request,
-//! which does not depend on how fast the generator is. A ratio counts as a difference only if all rounds
-//! agree on its direction.
+//! Only one of the servers that are started runs at a time. What is compared first is the processor time of the
+//! server per request, which does not depend on how fast the generator is. A ratio counts as a difference only
+//! if all rounds agree on its direction.
 
 mod options;
 pub mod ratio;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::compile::{Parts, State};
 use crate::client::{Client, Value};
+use crate::error::Failure;
 use crate::keys::Random;
 use crate::progress::Progress;
 use crate::units;
@@ -33,11 +34,13 @@ pub fn missing_commands(client: &mut Client, parts: &Parts) -> Result<Vec<String
 }
 
 /// Sends the setup and sets the keys, over a connection to each node.
-pub fn fill(clients: &mut [Client], parts: &Parts, seed: u64, quiet: bool) -> Result<(), String> {
+pub fn fill(clients: &mut [Client], parts: &Parts, seed: u64, quiet: bool) -> Result<(), Failure> {
     for command in &parts.setup {
         for (node, client) in clients.iter_mut().enumerate() {
             if command.node.is_none_or(|owner| owner == node) {
-                client.send_and_check(&command.bytes, 1).map_err(|error| format!("setup: {error}"))?;
+                client
+                    .send_and_check(&command.bytes, 1)
+                    .map_err(|error| Failure::of_answer("setup", &error))?;
             }
         }
     }
@@ -55,7 +58,7 @@ pub fn fill(clients: &mut [Client], parts: &Parts, seed: u64, quiet: bool) -> Re
                 if requests[node] > 0 && (node == written && is_full || number + 1 == count) {
                     client
                         .send_and_check(&buffers[node], requests[node] * commands)
-                        .map_err(|error| format!("preload: {error}"))?;
+                        .map_err(|error| Failure::of_answer("preload", &error))?;
                     progress.set(number + 1);
                     progress.say(format!("{} of {} keys", units::count(number + 1), units::count(count)));
                     buffers[node].clear();

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! So on each node the requests are those that the profile has for it, and all nodes together have the profile's
-//! own mixture as long as they are equally fast: in a closed loop a slower node's connections send fewer. The commands of a request travel together: all their keys must share a slot, which is known
-//! before anything is sent if their hash tags are made of the same pieces.
+//! own mixture as long as they are equally fast: in a closed loop a slower node's connections send fewer. The
+//! commands of a request travel together: all their keys must share a slot, which is known before anything is
+//! sent if their hash tags are made of the same pieces.
 
 use polder::keyspace::slot_of;
 
