@@ -4,7 +4,6 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use polder_loadgen::result::ResultFile;
 use support::server::Server;
@@ -24,9 +23,11 @@ fn a_signal_leaves_the_result_so_far() {
         let path = folder.path().join("result.json");
         let json = path.display().to_string();
         for length in [&["--seconds", "60"], &["-n", "1000000000"]] {
-            let words = [&["-t", "set,get", "-r", "100", "--json", &json][..], length].concat();
+            let words =
+                [&["-t", "set,get", "-r", "100", "--warmup", "0", "--json", &json][..], length].concat();
+            server.ask(&["CONFIG", "RESETSTAT"]);
             let process = load(server.port, &words);
-            std::thread::sleep(Duration::from_millis(1500));
+            server.await_calls("set", 50_000);
             assert!(
                 Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success()
             );
