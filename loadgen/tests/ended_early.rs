@@ -43,6 +43,25 @@ fn a_signal_leaves_the_result_so_far() {
     }
 }
 
+/// Steps that came before are kept, as is the one that was cut short.
+#[test]
+fn a_signal_leaves_the_steps_of_a_search() {
+    let server = Server::redis(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["find-rate", "--p99", "10s", "--start-rate", "1k", "--seconds", "60", "-t", "ping"]);
+    command.args(["-p", &server.port.to_string(), "--json"]).arg(&path).stdout(Stdio::piped());
+    let process = command.stderr(Stdio::piped()).spawn().unwrap();
+    server.await_calls("ping", 200);
+    assert!(Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("PING: 1000/s: "), "{output:?}");
+    let runs = ResultFile::parse(&std::fs::read(&path).unwrap()).unwrap().runs;
+    assert_eq!(runs.iter().map(|run| run.failure.as_deref()).collect::<Vec<_>>(), [Some("interrupted")]);
+}
+
 #[test]
 fn a_reader_may_go_away() {
     let server = Server::redis(&[]);

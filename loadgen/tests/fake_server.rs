@@ -6,10 +6,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use polder_loadgen::measure::Subject;
 use polder_loadgen::options::EngineChoice;
 use polder_loadgen::report::TestResult;
 use polder_loadgen::result::ResultFile;
 use polder_loadgen::runner;
+use polder_loadgen::tally::NoObserver;
 
 use support::program::{options, program_line, said};
 
@@ -102,7 +104,8 @@ fn measure(line: &str) -> TestResult {
     let engine = runner::choose_engine(options.engine).unwrap();
     let topology = runner::prepare(&options).unwrap();
     let test = options.chosen_tests().unwrap().remove(0);
-    runner::measure(&options, engine, &topology, &test).unwrap()
+    let subject = Subject::of_test(&options, &topology, &test).unwrap();
+    TestResult::of(&subject.measure(&options, engine, &mut NoObserver).unwrap())
 }
 
 /// Both engines must behave alike; io_uring is left out where it is forbidden.

@@ -7,8 +7,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use polder_loadgen::measure::Subject;
 use polder_loadgen::result::Run;
-use polder_loadgen::runner::{self, Subject};
+use polder_loadgen::runner;
 use polder_loadgen::tally::{IntervalHistograms, KindName, NoObserver, Observer};
 
 use support::program::{options, program_line};

@@ -20,10 +20,13 @@ use std::path::{Path, PathBuf};
 use crate::client::{Address, Handshake};
 use crate::error::Failure;
 use crate::machine::{Machine, own_words};
+use crate::measure::Subject;
 use crate::options::{BenchOptions, CpuList, LoadOptions, ServerOptions};
-use crate::report;
+use crate::outcome;
+use crate::report::{self, TestResult};
 use crate::runner;
 use crate::servers::{Launch, MachineLock, Server};
+use crate::tally::NoObserver;
 
 use benchmark::RedisBenchmark;
 use memory::Collection;
@@ -194,8 +197,10 @@ impl Run<'_> {
         let options = self.load_options(setup, server, cell);
         let topology = runner::prepare(&options)?;
         for test in options.chosen_tests()? {
-            let result = runner::measure(&options, self.engine, &topology, &test)?;
-            runner::verdict(&result)?;
+            let subject = Subject::of_test(&options, &topology, &test)?;
+            let run = subject.measure(&options, self.engine, &mut NoObserver)?;
+            outcome::verdict(&run)?;
+            let result = TestResult::of(&run);
             // A cost of nothing would beat every target.
             if result.server.as_ref().is_none_or(|server| server.ns_per_request() <= 0.0) {
                 let text = "no processor time of the server was seen: measure for longer";
