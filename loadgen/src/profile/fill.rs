@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::compile::{Parts, State};
+use super::compile::Parts;
+use super::requests::State;
 use crate::client::{Client, Value};
 use crate::error::Failure;
 use crate::keys::Random;

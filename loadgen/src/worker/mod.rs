@@ -28,7 +28,7 @@ use crate::check::{Broken, InFlight, Messages, Missed, Replies};
 use crate::keys::Random;
 use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
 use crate::processes::{thread_cpu_ns, thread_wait_ns};
-use crate::profile::compile::State;
+use crate::profile::requests::State;
 use crate::redial::Redialer;
 use crate::tally::Tally;
 use crate::tls::Session;
