@@ -124,6 +124,8 @@ impl Server {
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).current_dir(folder.path()).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(failed)?).stderr(log.try_clone().map_err(failed)?);
+        // Ctrl-C is for us: a group of its own keeps the server until what was measured is told.
+        command.process_group(0);
         let cpus = cpu_set(&launch.cpus);
         // SAFETY: two system calls that are allowed between fork and exec. The server must not outlive us,
         // however we end.

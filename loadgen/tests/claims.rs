@@ -156,6 +156,29 @@ fn a_server_that_is_killed_fails_one_claim() {
     assert!(failure.contains("the server ended, signal: 9"), "{failure}");
 }
 
+/// The claims that were come to are told and kept; the server does not outlive them.
+#[test]
+fn claims_that_the_user_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["claims", "--server", "redis-server --save ''", "--only", "hyperloglog,throughput,scan"]);
+    command.args(["--quick", "--json"]).arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut claims = command.spawn().unwrap();
+    let mut lines = BufReader::new(claims.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("hyperloglog: ")), "no first claim");
+    let process = claims.id();
+    assert!(Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap().success());
+    let shown: Vec<String> = lines.map(Result::unwrap).collect();
+    let output = claims.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(shown.iter().any(|line| line.starts_with("1 of ")), "{shown:#?}");
+    let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let judged = file["claims"].as_array().unwrap();
+    assert!((1..3).contains(&judged.len()) && judged[0]["verdict"] == "holds", "{judged:?}");
+    assert!(judged[1..].iter().all(|claim| claim["failure"].as_str().unwrap().contains("interrupted")));
+}
+
 /// What the claim says with this script instead of tc, and its figures.
 fn with_tc(script: &str) -> (String, Value) {
     let folder = tempfile::tempdir().unwrap();

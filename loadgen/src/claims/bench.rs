@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::client::{Client, Handshake, Value};
 use crate::error::Failure;
+use crate::interrupt;
 use crate::options::EngineChoice;
 use crate::result::{LatencyUs, Run, WAITED_MAX};
 use crate::runner;
@@ -151,6 +152,7 @@ impl Bench {
         let mut client = self.client()?;
         let mut number = 0;
         while number < count {
+            interrupt::check()?;
             let end = (number + depth).min(count);
             let pipeline: String = (number..end).map(&command).collect();
             gone(client.send_and_check(pipeline.as_bytes(), (end - number) as usize))?;

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::Failure;
+use crate::interrupt::{self, Caught};
 use crate::machine::Machine;
 use crate::report::write_json;
 use crate::result::ResultFile;
@@ -146,7 +147,11 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
         println!("NOTE     load average {:.2}: something else runs here", machine.load_average);
     }
     let mut judged = Vec::new();
-    for claim in claims {
+    let _caught = Caught::begin();
+    for claim in &claims {
+        if interrupt::is_requested() {
+            break;
+        }
         let result = judge(claim, &mut bench);
         print(&result);
         judged.push(result);
@@ -164,6 +169,10 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
             claims: &judged,
         };
         write_json(path, &file)?;
+    }
+    if interrupt::is_requested() {
+        let text = format!("interrupted: {} of {} claims were come to", judged.len(), claims.len());
+        return Err(Failure::Interrupted(text));
     }
     conclude(&judged)
 }
