@@ -40,7 +40,7 @@ pub enum Subcommand {
     Bench(BenchOptions),
     /// Measures what a request costs load generators: this one, redis-benchmark, memtier_benchmark.
     Generators(crate::generators::GeneratorsOptions),
-    Verify(crate::verify::options::VerifyOptions),
+    Verify(Box<crate::verify::options::VerifyOptions>),
     /// Searches the highest rate whose 99th percentile of response times keeps a limit.
     #[command(disable_help_flag = true)]
     FindRate(Box<crate::sweep::FindRateOptions>),

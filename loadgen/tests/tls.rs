@@ -201,9 +201,79 @@ fn whom_to_trust() {
         assert_eq!(code, Some(1), "{line}: {errors}");
         assert!(errors.contains(part), "{line}: {errors}");
     }
-    for alone in ["--cacert x", "--cacertdir x", "--insecure", "--sni x", "--cert x --key y"] {
+    for alone in [
+        "--cacert x",
+        "--cacertdir x",
+        "--insecure",
+        "--sni x",
+        "--cert x --key y",
+        "--tls-ciphers ECDHE-ECDSA-AES128-GCM-SHA256",
+        "--tls-ciphersuites TLS_AES_128_GCM_SHA256",
+    ] {
         let (code, errors) = ended(program_line(&format!("-n 1 {alone}")));
         assert!(code == Some(1) && errors.contains("--tls"), "{alone}: {errors}");
+    }
+}
+
+/// A server that has one cipher only answers those who offer it: what was chosen is what is spoken.
+#[test]
+fn ciphers_of_either_version() {
+    let papers = Papers::new();
+    let trust = papers.flag("--cacert", "ca.crt");
+    for (version, flag, ciphers) in [
+        (
+            "TLSv1.2",
+            "--tls-ciphers",
+            [
+                "ECDHE-ECDSA-AES256-GCM-SHA384",
+                "ECDHE-ECDSA-AES128-GCM-SHA256",
+                "ECDHE-ECDSA-CHACHA20-POLY1305",
+            ],
+        ),
+        (
+            "TLSv1.3",
+            "--tls-ciphersuites",
+            ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"],
+        ),
+    ] {
+        for (index, only) in ciphers.into_iter().enumerate() {
+            let flags = ["--tls-auth-clients", "no", "--tls-protocols", version, flag, only];
+            let server = Server::start(&papers, &flags);
+            let others = [ciphers[(index + 1) % 3], ciphers[(index + 2) % 3]].join(":");
+            for offered in [only, &format!("{others}:{only}")] {
+                let run = &server.runs(&format!("{trust} {flag} {offered} -n 100 -P 4 -t ping"))[0];
+                assert_eq!(run.requests, 100, "{offered}");
+            }
+            let (code, errors) = server.says(&format!("{trust} {flag} {others} -n 1 -t ping"));
+            assert_eq!(code, Some(2), "{only}: {errors}");
+            assert!(errors.contains("HandshakeFailure") && errors.contains(flag), "{only}: {errors}");
+        }
+    }
+}
+
+/// What is chosen for a version that the server does not speak changes nothing.
+#[test]
+fn ciphers_of_the_other_version() {
+    let papers = Papers::new();
+    let trust = papers.flag("--cacert", "ca.crt");
+    for (version, other) in [
+        ("TLSv1.2", "--tls-ciphersuites TLS_AES_128_GCM_SHA256"),
+        ("TLSv1.3", "--tls-ciphers ECDHE-RSA-AES128-GCM-SHA256"),
+    ] {
+        let server = Server::start(&papers, &["--tls-auth-clients", "no", "--tls-protocols", version]);
+        assert_eq!(server.runs(&format!("{trust} {other} -n 10 -t ping"))[0].requests, 10, "{version}");
+    }
+    let program = |line: &str| ended(program_line(&format!("--tls -n 1 {line}")));
+    for (line, parts) in [
+        ("--tls-ciphers HIGH", ["'HIGH'", "--tls-ciphers", "ECDHE-RSA-AES256-GCM-SHA384"]),
+        (
+            "--tls-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256",
+            ["'TLS_AES_128_CCM_SHA256'", "--tls-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"],
+        ),
+    ] {
+        let (code, errors) = program(line);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(parts.iter().all(|part| errors.contains(part)), "{errors}");
     }
 }
 
