@@ -85,25 +85,24 @@ impl TlsOptions {
         Ok(Some(Tls { config, sni: self.sni.clone() }))
     }
 
-    /// The options as they were given.
+    /// The options as they were given, word by word.
     pub fn words(&self) -> Vec<String> {
         let flags = [("--tls", self.tls), ("--insecure", self.insecure)];
         let mut words: Vec<String> =
             flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_string()).collect();
-        let files = [
-            ("--cacert", &self.cacert),
-            ("--cacertdir", &self.cacertdir),
-            ("--cert", &self.cert),
-            ("--key", &self.key),
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let names = |ciphers: &Option<Ciphers>| ciphers.as_ref().map(|ciphers| ciphers.text.clone());
+        let values = [
+            ("--cacert", text(&self.cacert)),
+            ("--cacertdir", text(&self.cacertdir)),
+            ("--cert", text(&self.cert)),
+            ("--key", text(&self.key)),
+            ("--sni", self.sni.clone()),
+            ("--tls-ciphers", names(&self.tls_ciphers)),
+            ("--tls-ciphersuites", names(&self.tls_ciphersuites)),
         ];
-        for (flag, path) in files {
-            words.extend(path.iter().map(|path| format!("{flag} {}", path.display())));
-        }
-        words.extend(self.sni.iter().map(|name| format!("--sni {name}")));
-        for (flag, ciphers) in
-            [("--tls-ciphers", &self.tls_ciphers), ("--tls-ciphersuites", &self.tls_ciphersuites)]
-        {
-            words.extend(ciphers.iter().map(|ciphers| format!("{flag} {}", ciphers.text)));
+        for (flag, value) in values {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_string(), value]));
         }
         words
     }

@@ -2,53 +2,13 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use polder_loadgen::result::Run;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+use support::papers::Papers;
 use support::program::{program_line, runs};
-
-/// An authority, and what it signed: a server's certificate, which names no address, and a client's.
-struct Papers {
-    folder: tempfile::TempDir,
-}
-
-impl Papers {
-    fn new() -> Papers {
-        let papers = Papers { folder: tempfile::tempdir().unwrap() };
-        let authority_key = KeyPair::generate().unwrap();
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.distinguished_name.push(DnType::CommonName, "authority");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = authority.self_signed(&authority_key).unwrap();
-        papers.write("ca.crt", &certificate.pem());
-        let issuer = Issuer::new(authority, authority_key);
-        for name in ["server", "client"] {
-            let key = KeyPair::generate().unwrap();
-            let mut certificate = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
-            certificate.distinguished_name.push(DnType::CommonName, name);
-            papers.write(&format!("{name}.crt"), &certificate.signed_by(&key, &issuer).unwrap().pem());
-            papers.write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        papers
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    /// A flag with one of the files.
-    fn flag(&self, flag: &str, name: &str) -> String {
-        format!("{flag} {}", self.path(name).display())
-    }
-}
 
 /// A redis-server with one port for TLS and one without.
 struct Server {
@@ -59,14 +19,9 @@ struct Server {
 impl Server {
     fn start(papers: &Papers, further: &[&str]) -> Server {
         let tls_port = support::server::free_port();
-        let file = |name: &str| papers.path(name).display().to_string();
-        let flags = [
-            ["--tls-port", &tls_port.to_string()],
-            ["--tls-ca-cert-file", &file("ca.crt")],
-            ["--tls-cert-file", &file("server.crt")],
-            ["--tls-key-file", &file("server.key")],
-        ];
-        let plain = support::server::Server::redis(&[flags.as_flattened(), further].concat());
+        let (port, flags) = (tls_port.to_string(), papers.server_flags());
+        let flags: Vec<&str> = flags.split(' ').collect();
+        let plain = support::server::Server::redis(&[&["--tls-port", &port], &flags[..], further].concat());
         Server { plain, tls_port }
     }
 
@@ -124,34 +79,6 @@ fn histories_over_tls_are_judged() {
     let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
     let flags = papers.flag("--cacert", "ca.crt");
     let output = program_line(&format!("verify -p {} --tls {flags} --seconds 1 -c 4", server.tls_port));
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-}
-
-/// The figures of a started server are those of connections over TLS.
-#[test]
-fn servers_that_are_started() {
-    let papers = Papers::new();
-    let line = format!(
-        "redis-server --save '' --port 0 --tls-port {{port}} --tls-auth-clients no {} {} {}",
-        papers.flag("--tls-ca-cert-file", "ca.crt"),
-        papers.flag("--tls-cert-file", "server.crt"),
-        papers.flag("--tls-key-file", "server.key")
-    );
-    let trust = papers.path("ca.crt").display().to_string();
-    let tls = ["--tls", "--cacert", &trust];
-    let run = |words: &[&str]| {
-        let program = env!("CARGO_BIN_EXE_polder-loadgen");
-        Command::new(program).args(words).args(tls).current_dir(papers.folder.path()).output().unwrap()
-    };
-    let output = run(&["--server", &line, "-n", "100", "-t", "set", "-q"]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("ns per request"), "{output:?}");
-    let load = ["--rounds", "1", "--seconds", "0.1", "-t", "get", "-P", "1"];
-    let output = run(&[&["compare", "--a", &line, "--b", &line][..], &load].concat());
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
-    let address = format!("127.0.0.1:{}", server.tls_port);
-    let output = run(&[&["compare", "--a", &line, "--b", &address][..], &load].concat());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
