@@ -225,11 +225,12 @@ impl Server {
     }
 }
 
-/// Whether a server that refuses a connection will do so for ever: a wrong password stays wrong, while one that
-/// is still loading its keys answers in a while.
+/// Whether a server that refuses a connection will do so for ever: a wrong password stays wrong, and so does a
+/// certificate, while one that is still loading its keys answers in a while.
 fn is_final(error: &std::io::Error) -> bool {
     let text = error.to_string();
-    ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.starts_with(code))
+    error.kind() == std::io::ErrorKind::InvalidData
+        || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.starts_with(code))
 }
 
 pub fn cpu_set(cpus: &[usize]) -> Option<libc::cpu_set_t> {

@@ -81,3 +81,15 @@ fn the_server_has_to_be_named() {
         assert!(said(&output).contains("none.key: No such file"), "{output:?}");
     }
 }
+
+/// It is not asked until it answers at last: who is not trusted now will not be later.
+#[test]
+fn a_server_that_is_not_trusted_says_why() {
+    let (papers, others) = (Papers::new(), Papers::new());
+    let (line, strange) = (papers.server_line("--tls-auth-clients no"), others.flag("--cacert", "ca.crt"));
+    for words in [&["claims"][..], &["generators"], &["-t", "ping"]] {
+        let output = program(&papers, &[words, &["--server", &line]].concat(), &strange);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(said(&output).contains("give the certificate of its authority with --cacert"), "{output:?}");
+    }
+}
