@@ -23,7 +23,7 @@ impl External {
     pub fn run(program: &str, words: &[String], cpus: &[usize], server: u32) -> Result<External, Failure> {
         let failed = |error: std::io::Error| Failure::System(format!("{program}: {error}"));
         let mut command = Command::new(program);
-        command.args(words).stdin(Stdio::null()).stderr(Stdio::null());
+        command.args(words).stdin(Stdio::null());
         let cpus = cpu_set(cpus);
         // SAFETY: one system call that is allowed between fork and exec.
         unsafe {
@@ -41,7 +41,11 @@ impl External {
         let server = sample()?.since(&before, elapsed_ns);
         let ended = ended_children_cpu_ns();
         if !output.status.success() {
-            return Err(Failure::System(format!("{program} {}: {}", words.join(" "), output.status)));
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last =
+                said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason is given").trim();
+            let line = words.join(" ");
+            return Err(Failure::System(format!("{program} {line}: {}: {last}", output.status)));
         }
         Ok(External {
             output: String::from_utf8_lossy(&output.stdout).into_owned(),

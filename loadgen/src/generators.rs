@@ -3,24 +3,33 @@
 //! A generator that costs more than the server measures itself. So two figures count: how many requests it
 //! drives in a second of processor time against those that the server answers in one, and how many other
 //! generators drive. Each has one thread on the same processor, and the same load: connections, pipeline,
-//! random keys, value; the server is the same process for all of them within a round.
+//! random keys, value; the server is the same process for all of them within a round. With `--tls` all of them
+//! speak it.
+
+mod tool;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::client::{Handshake, Value};
 use crate::compare::ratio::median;
 use crate::error::Failure;
 use crate::external::External;
+use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, own_words};
 use crate::options::{EngineChoice, parse_seconds};
+use crate::origin::field_in;
 use crate::report::write_json;
 use crate::runner;
-use crate::servers::{CommandLine, MachineLock, ProcessorOptions, Server, free_port};
+use crate::servers::{CommandLine, Launch, MachineLock, ProcessorOptions, Server, free_port};
 use crate::show::table::Table;
 use crate::single::Target;
+use crate::tls::TlsOptions;
 use crate::units;
+
+use tool::Tool;
 
 const CLIENTS: u64 = 50;
 const KEYS: u64 = 100_000;
@@ -30,10 +39,14 @@ const TIMES_OTHERS: f64 = 1.5;
 
 #[derive(Debug, Clone, Args)]
 pub struct GeneratorsOptions {
-    /// Servers to load, one after the other.
+    /// Servers to load, one after the other: {port} is replaced, else --port N is added. With --tls they have to be
+    /// named, and say where TLS is spoken: 'redis-server --port 0 --tls-port {port} …'.
     #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse,
-          default_values = ["polder-server --shards 1", "redis-server --save ''"])]
+          default_values = ["polder-server --shards 1", "redis-server --save ''"],
+          required_if_eq("tls", "true"))]
     pub server: Vec<CommandLine>,
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Tests.
     #[arg(short, long, value_name = "NAMES", value_delimiter = ',', default_value = "set,get",
           value_parser = ["set", "get"])]
@@ -64,52 +77,6 @@ pub struct GeneratorsOptions {
     pub lock: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Tool {
-    PolderLoadgen,
-    RedisBenchmark,
-    MemtierBenchmark,
-}
-
-impl Tool {
-    const ALL: [Tool; 3] = [Tool::PolderLoadgen, Tool::RedisBenchmark, Tool::MemtierBenchmark];
-
-    fn name(self) -> &'static str {
-        match self {
-            Tool::PolderLoadgen => "polder-loadgen",
-            Tool::RedisBenchmark => "redis-benchmark",
-            Tool::MemtierBenchmark => "memtier_benchmark",
-        }
-    }
-
-    fn is_installed(self) -> bool {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        self == Tool::PolderLoadgen
-            || std::env::split_paths(&folders).any(|folder| folder.join(self.name()).is_file())
-    }
-
-    /// The words of a load of so many requests.
-    fn words(self, port: u16, test: &str, pipeline: u32, requests: u64) -> Vec<String> {
-        let text = match self {
-            Tool::PolderLoadgen => String::new(),
-            Tool::RedisBenchmark => format!(
-                "-p {port} -t {test} -c {CLIENTS} -P {pipeline} -r {KEYS} -d {VALUE_BYTES} -n {requests} --csv"
-            ),
-            // Without seeds of their own all its connections draw the same keys at about the same time: the
-            // server then finds each in its cache but once.
-            Tool::MemtierBenchmark => format!(
-                "-s 127.0.0.1 -p {port} -t 1 -c {CLIENTS} --pipeline={pipeline} --ratio={} --key-prefix=key: \
-                 --key-minimum=1 --key-maximum={KEYS} -d {VALUE_BYTES} -n {} --hide-histogram \
-                 --distinct-client-seed",
-                if test == "set" { "1:0" } else { "0:1" },
-                requests.div_ceil(CLIENTS)
-            ),
-        };
-        text.split_whitespace().map(String::from).collect()
-    }
-}
-
 /// One generator, measured once.
 #[derive(Debug, Clone, Serialize)]
 struct Sample {
@@ -132,34 +99,55 @@ struct Measured {
 
 pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
     let engine = runner::choose_engine(options.engine)?;
+    let tls = options.tls.read().map_err(Failure::Options)?;
+    let handshake = Handshake { tls, ..Handshake::default() };
     let (server_cpus, load_cpus) = options.processors.choose();
     let programs: Vec<&Path> = options.server.iter().map(|line| line.program.as_path()).collect();
     let machine = Machine::describe(&programs, format!("polder-loadgen {}", own_words(1)));
     let mut measured = Measured { machine, samples: Vec::new(), notes: Vec::new() };
-    let (tools, missing): (Vec<Tool>, Vec<Tool>) =
-        Tool::ALL.into_iter().partition(|tool| tool.is_installed());
-    for tool in missing {
-        measured.notes.push(format!("{} is not installed here: it was not measured", tool.name()));
+    let mut tools = Vec::new();
+    for tool in Tool::ALL {
+        match tool.obstacle(&options.tls) {
+            None => tools.push(tool),
+            Some(reason) => measured.notes.push(format!("{} {reason}: it was not measured", tool.name())),
+        }
+    }
+    if options.tls.tls {
+        measured.notes.push(format!(
+            "all connections speak TLS; the time of the other generators has the {CLIENTS} handshakes in it, that of \
+             polder-loadgen has not"
+        ));
     }
     if server_cpus == load_cpus {
         measured.notes.push("the server and the load share a processor".into());
     }
-    for round in 0..options.rounds {
-        for line in &options.server {
+    let _caught = Caught::begin();
+    let outcome = (0..options.rounds).try_for_each(|round| {
+        options.server.iter().try_for_each(|line| {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, line.text);
             let _lock = MachineLock::take(options.lock.as_deref())?;
-            let server = Server::start(&line.launch(free_port()?, &server_cpus))?;
-            let target = Target::started(&server, engine, &load_cpus);
+            let launch = Launch { handshake: handshake.clone(), ..line.launch(free_port()?, &server_cpus) };
+            let server = Server::start(&launch)?;
+            let target = Target::started(&server, engine, &load_cpus).with_tls(&options.tls);
             for test in &options.tests {
                 for &pipeline in &options.pipeline {
+                    interrupt::check()?;
                     let samples = with_each(&server, &target, options, &tools, &line.text, (test, pipeline))?;
                     measured.samples.extend(samples);
                 }
             }
+            Ok(())
+        })
+    });
+    if let Err(failure) = &outcome {
+        if measured.samples.is_empty() {
+            return outcome;
         }
+        measured.notes.push(format!("ended early: {failure}; what was measured until then counts"));
     }
     print!("{}", measured.text());
-    options.output.as_ref().map_or(Ok(()), |folder| measured.write(folder, &options.name))
+    let kept = options.output.as_ref().map_or(Ok(()), |folder| measured.write(folder, &options.name));
+    kept.and(outcome)
 }
 
 /// The same load by each generator; ours comes first and tells how many requests take the time.
@@ -203,13 +191,37 @@ fn with_each(
         vec![sample(Tool::PolderLoadgen, own.requests, own.generator.ns_per_request, server_ns)];
     let requests = (own.requests_per_second * options.seconds) as u64 / CLIENTS * CLIENTS;
     for &tool in tools.iter().filter(|tool| **tool != Tool::PolderLoadgen) {
-        let words = tool.words(loaded.port(), test, pipeline, requests.max(CLIENTS));
-        let external = External::run(tool.name(), &words, target.cpus, loaded.process())?;
+        let mut words = tool.words(loaded.port(), test, pipeline, requests.max(CLIENTS));
+        words.extend(tool.tls_words(&options.tls));
         let requests = requests.max(CLIENTS);
+        let before = commands_processed(loaded)?;
+        let external = External::run(tool.name(), &words, target.cpus, loaded.process())?;
+        let arrived =
+            before.zip(commands_processed(loaded)?).map(|(before, after)| after.saturating_sub(before));
+        // memtier_benchmark ends as if all were well although no connection could be made. Counts of several cores
+        // may be a little behind.
+        if let Some(arrived) = arrived.filter(|arrived| *arrived < requests / 2) {
+            let line = words.join(" ");
+            return Err(Failure::System(format!(
+                "{} {line}: only {arrived} of its {requests} requests came to the server",
+                tool.name()
+            )));
+        }
         let generator_ns = external.generator_cost(requests).ns_per_request;
         samples.push(sample(tool, requests, generator_ns, external.server_cost(requests).ns_per_request()));
     }
     Ok(samples)
+}
+
+/// How many commands the server has had, if it tells.
+fn commands_processed(server: &Server) -> Result<Option<u64>, Failure> {
+    let info = server.client()?.ask(&["INFO", "stats"]);
+    Ok(match info {
+        Ok(Value::Text(text)) => {
+            field_in(&text, "total_commands_processed:").and_then(|count| count.parse().ok())
+        }
+        _ => None,
+    })
 }
 
 const COLUMNS: [&str; 7] = [
@@ -380,13 +392,5 @@ mod tests {
         let page = measured.markdown();
         assert!(page.contains("the target of 1.5x is reached") && page.contains("- remark"), "{page}");
         assert!(Measured::verdict("server", Some(1.4)).contains("missed"));
-    }
-
-    #[test]
-    fn words_of_the_others() {
-        let words = Tool::MemtierBenchmark.words(7000, "get", 16, 101).join(" ");
-        assert!(words.contains("--pipeline=16 --ratio=0:1") && words.contains("-n 3 "), "{words}");
-        let words = Tool::RedisBenchmark.words(7000, "set", 1, 100).join(" ");
-        assert!(words.starts_with("-p 7000 -t set -c 50 -P 1 "), "{words}");
     }
 }

@@ -61,7 +61,11 @@ pub fn version(program: &Path) -> String {
 /// The words of this process's command line behind the first `skipped`, as a shell would need them, without
 /// passwords.
 pub fn own_words(skipped: usize) -> String {
-    let words = origin::without_password(std::env::args().skip(skipped));
+    quoted_words(origin::without_password(std::env::args().skip(skipped)))
+}
+
+/// Words as a shell would need them.
+pub fn quoted_words(words: Vec<String>) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

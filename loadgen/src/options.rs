@@ -35,12 +35,12 @@ pub enum Subcommand {
     /// Starts any two servers in turns and compares them under the same load.
     Compare(Box<crate::compare::CompareOptions>),
     /// Starts a server and reproduces what is claimed of it, one claim after the other.
-    Claims(crate::claims::ClaimsOptions),
+    Claims(Box<crate::claims::ClaimsOptions>),
     /// Makes polder-server's own table: what a request costs it beside redis-server, with its targets.
     Bench(BenchOptions),
     /// Measures what a request costs load generators: this one, redis-benchmark, memtier_benchmark.
-    Generators(crate::generators::GeneratorsOptions),
-    Verify(crate::verify::options::VerifyOptions),
+    Generators(Box<crate::generators::GeneratorsOptions>),
+    Verify(Box<crate::verify::options::VerifyOptions>),
     /// Searches the highest rate whose 99th percentile of response times keeps a limit.
     #[command(disable_help_flag = true)]
     FindRate(Box<crate::find_rate::FindRateOptions>),

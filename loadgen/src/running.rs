@@ -8,7 +8,6 @@ use crate::client::{Address, Client, Handshake, Value};
 use crate::error::Failure;
 use crate::origin::{field_in, name_in};
 use crate::processes::{age_seconds, process_cpus};
-use crate::tls::Tls;
 
 /// In front of the path of a unix socket, which then need not be there yet.
 const UNIX_PREFIX: &str = "unix:";
@@ -37,8 +36,8 @@ pub fn parse_address(text: &str) -> Option<Address> {
 #[derive(Debug, Clone)]
 pub struct Running {
     pub address: Address,
-    pub password: Option<String>,
-    tls: Option<Tls>,
+    /// What it wants to hear first.
+    pub handshake: Handshake,
     /// What it calls itself.
     pub name: String,
     /// Its process, if that is on this machine and known.
@@ -48,15 +47,8 @@ pub struct Running {
 impl Running {
     /// Asks it who it is. Without a number its process is what INFO says, as long as that can be true: a
     /// server in a container, or behind a tunnel, names the number of another process.
-    pub fn find(
-        address: &Address,
-        password: Option<&str>,
-        tls: Option<Tls>,
-        process: Option<u32>,
-    ) -> Result<Running, Failure> {
+    pub fn find(address: &Address, handshake: Handshake, process: Option<u32>) -> Result<Running, Failure> {
         let gone = |error: std::io::Error| Failure::ServerGone(format!("{address}: {error}"));
-        let password = password.map(String::from);
-        let handshake = Handshake { password, tls, ..Handshake::default() };
         let mut client = Client::connect(address, &handshake).map_err(gone)?;
         client.ask(&["PING"]).map_err(gone)?;
         // A server may refuse to say more.
@@ -71,14 +63,11 @@ impl Running {
             Some(process) => Some(process),
             None => process_in(&info).filter(|_| is_here(address)),
         };
-        let Handshake { password, tls, .. } = handshake;
-        Ok(Running { address: address.clone(), password, tls, name: name_in(&info), process })
+        Ok(Running { address: address.clone(), handshake, name: name_in(&info), process })
     }
 
     pub fn client(&self) -> Result<Client, Failure> {
-        let (password, tls) = (self.password.clone(), self.tls.clone());
-        let handshake = Handshake { password, tls, ..Handshake::default() };
-        Client::connect(&self.address, &handshake)
+        Client::connect(&self.address, &self.handshake)
             .map_err(|error| Failure::ServerGone(format!("{}: {error}", self.address)))
     }
 
@@ -152,7 +141,8 @@ mod tests {
 
     #[test]
     fn nobody_there() {
-        let failure = Running::find(&Address::Unix("/no/such.sock".into()), None, None, None).unwrap_err();
+        let failure =
+            Running::find(&Address::Unix("/no/such.sock".into()), Handshake::default(), None).unwrap_err();
         assert!(failure.is_server_gone() && failure.to_string().contains("/no/such.sock"), "{failure}");
     }
 }

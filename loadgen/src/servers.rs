@@ -153,7 +153,7 @@ impl Server {
                 Client::connect(&address, &server.handshake).and_then(|mut client| client.ask(&["PING"]));
             match answer {
                 Ok(_) => return Ok(server),
-                Err(error) if Instant::now() >= deadline => {
+                Err(error) if is_final(&error) || Instant::now() >= deadline => {
                     return Err(server.failure(&format!("{name} does not answer PING on {address}: {error}")));
                 }
                 Err(_) => std::thread::sleep(START_INTERVAL),
@@ -171,6 +171,10 @@ impl Server {
 
     pub fn address(&self) -> Address {
         Address::Tcp { host: "127.0.0.1".into(), port: self.port }
+    }
+
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
     pub fn client(&self) -> Result<Client, Failure> {
@@ -221,6 +225,14 @@ impl Server {
         let last = &lines[lines.len().saturating_sub(LOG_LINES_MAX)..];
         last.iter().map(|line| format!("\n    {}", line.trim_end())).collect()
     }
+}
+
+/// Whether a server that refuses a connection will do so for ever: a wrong password stays wrong, and so does a
+/// certificate, while one that is still loading its keys answers in a while.
+fn is_final(error: &std::io::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == std::io::ErrorKind::InvalidData
+        || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.starts_with(code))
 }
 
 pub fn cpu_set(cpus: &[usize]) -> Option<libc::cpu_set_t> {

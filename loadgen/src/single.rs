@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::client::Address;
+use crate::client::{Address, Handshake};
 use crate::error::Failure;
 use crate::options::{Cli, CpuList, EngineChoice, ServerOptions};
 use crate::outcome::INTERRUPTED;
@@ -26,13 +26,13 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     /// A server that was started here.
     pub fn started(server: &Server, engine: EngineChoice, cpus: &'a [usize]) -> Target<'a> {
-        let access = ServerOptions { port: server.port(), ..ServerOptions::default() };
+        let access = ServerOptions { port: server.port(), ..access(server.handshake()) };
         Target { server: access, process: Some(server.process()), engine, cpus }
     }
 
     /// A server that runs already.
     pub fn running(server: &'a Running, engine: EngineChoice, cpus: &'a [usize]) -> Target<'a> {
-        let access = ServerOptions { password: server.password.clone(), ..ServerOptions::default() };
+        let access = access(&server.handshake);
         let access = match &server.address {
             Address::Tcp { host, port } => ServerOptions { host: host.clone(), port: *port, ..access },
             Address::Unix(path) => ServerOptions { socket: Some(path.clone()), ..access },
@@ -66,6 +66,12 @@ impl<'a> Target<'a> {
         let run = self.load(words)?.pop();
         run.ok_or_else(|| Failure::Options(format!("no test in '{}'", words.join(" "))))
     }
+}
+
+/// Who the connections of a load are; how they are protected is not told by what was read of it.
+fn access(handshake: &Handshake) -> ServerOptions {
+    let (user, password) = (handshake.user.clone(), handshake.password.clone());
+    ServerOptions { user, password, ..ServerOptions::default() }
 }
 
 /// A generator that was the bottleneck is no failure here: it is shown beside the figures.

@@ -7,6 +7,8 @@
 //!
 //! No session is resumed: every connection costs the server what the first one of a client costs.
 
+mod ciphers;
+
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -20,6 +22,8 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
     InvalidMessage, RootCertStore, SignatureScheme,
 };
+
+use ciphers::Ciphers;
 
 /// How connections are protected.
 #[derive(Debug, Clone, Default, Args)]
@@ -46,6 +50,13 @@ pub struct TlsOptions {
     /// Name of the server to ask for; by default the host.
     #[arg(long, value_name = "NAME", requires = "tls")]
     pub sni: Option<String>,
+    /// Ciphers of TLS 1.2 to offer, the preferred one first, by their names in OpenSSL with ':' between them (a
+    /// wrong name lists all); by default all.
+    #[arg(long, value_name = "NAMES", requires = "tls", value_parser = Ciphers::tls12())]
+    pub tls_ciphers: Option<Ciphers>,
+    /// The same of TLS 1.3. Neither flag keeps a server from choosing the other version.
+    #[arg(long, value_name = "NAMES", requires = "tls", value_parser = Ciphers::tls13())]
+    pub tls_ciphersuites: Option<Ciphers>,
     /// What the files say, read once.
     #[arg(skip)]
     read: OnceLock<Arc<ClientConfig>>,
@@ -74,26 +85,32 @@ impl TlsOptions {
         Ok(Some(Tls { config, sni: self.sni.clone() }))
     }
 
-    /// The options as they were given.
+    /// The options as they were given, word by word.
     pub fn words(&self) -> Vec<String> {
         let flags = [("--tls", self.tls), ("--insecure", self.insecure)];
         let mut words: Vec<String> =
             flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_string()).collect();
-        let files = [
-            ("--cacert", &self.cacert),
-            ("--cacertdir", &self.cacertdir),
-            ("--cert", &self.cert),
-            ("--key", &self.key),
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let names = |ciphers: &Option<Ciphers>| ciphers.as_ref().map(|ciphers| ciphers.text.clone());
+        let values = [
+            ("--cacert", text(&self.cacert)),
+            ("--cacertdir", text(&self.cacertdir)),
+            ("--cert", text(&self.cert)),
+            ("--key", text(&self.key)),
+            ("--sni", self.sni.clone()),
+            ("--tls-ciphers", names(&self.tls_ciphers)),
+            ("--tls-ciphersuites", names(&self.tls_ciphersuites)),
         ];
-        for (flag, path) in files {
-            words.extend(path.iter().map(|path| format!("{flag} {}", path.display())));
+        for (flag, value) in values {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_string(), value]));
         }
-        words.extend(self.sni.iter().map(|name| format!("--sni {name}")));
         words
     }
 
     fn config(&self) -> Result<ClientConfig, String> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites = ciphers::offered(self.tls_ciphers.as_ref(), self.tls_ciphersuites.as_ref());
+        let provider = Arc::new(provider);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("--tls: {error}"))?;
@@ -339,8 +356,12 @@ fn explain(error: Error) -> io::Error {
         }
         Error::InvalidCertificate(_) => ": --insecure takes it nevertheless",
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => ": is this a port without TLS?",
-        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure) => {
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
             ": does the server want to see a certificate? see --cert"
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            ": does the server want to see a certificate? see --cert; or other ciphers? see --tls-ciphers and \
+             --tls-ciphersuites"
         }
         _ => "",
     };

@@ -12,6 +12,8 @@ use polder_loadgen::result::{ResultFile, Run};
 use support::server::{Server, polder_server};
 
 const REDIS: &str = "redis-server --save ''";
+/// A server that nobody uses but this user with this password.
+const PROTECTED: &str = "redis-server --save '' --user default off --user loader on >secret ~* +@all";
 
 fn compare(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
@@ -242,6 +244,40 @@ fn answer_as_elsewhere(listener: &std::net::TcpListener) {
     }
 }
 
+/// Whether they are started or run already, with one user for both or one for each.
+#[test]
+fn servers_with_users_and_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ["--output", folder.path().to_str().unwrap()];
+    let words: Vec<&str> = PROTECTED.split(' ').skip(3).collect();
+    let running = Server::redis(&words);
+    let address = format!("127.0.0.1:{}", running.port);
+    let with_password = "redis-server --save '' --requirepass other";
+    for (words, both) in [
+        (&["--a", PROTECTED, "--b", PROTECTED][..], &["--user", "loader", "-a", "secret"][..]),
+        (&["--a", &address, "--b", PROTECTED], &["--user", "loader", "--pass", "secret"]),
+        (
+            &["--a", &address, "--a-user", "loader", "--a-pass", "secret", "--b", with_password],
+            &["--b-pass", "other"],
+        ),
+        // What is said of one counts more than what is said of both.
+        (
+            &["--a", with_password, "--a-user", "default", "--a-pass", "other", "--b", &address],
+            &["--user", "loader", "-a", "secret"],
+        ),
+    ] {
+        let done = compare(&[words, both, &SHORT, &output].concat());
+        assert!(done.status.success(), "{words:?}: {}{}", text(&done.stdout), text(&done.stderr));
+        for side in ["a", "b"] {
+            let runs = runs_of(&folder, side);
+            assert!(runs.len() == 2 && runs.iter().all(|run| run.requests > 0), "{words:?}: {side}");
+        }
+    }
+    let page = std::fs::read_to_string(folder.path().join("compare.md")).unwrap();
+    assert!(page.contains("--a-pass '***'") && page.contains("-a '***'"), "{page}");
+    assert!(!page.contains("-pass other") && !page.contains("-a secret"), "{page}");
+}
+
 #[test]
 fn snapshots_are_noted_of_who_writes_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -275,7 +311,11 @@ fn wrong_servers_that_run_are_named() {
             "no process 4194999",
         ),
         (&["--a", REDIS, "--b", REDIS, "--b-pid", "1"], 1, "--b-pid: is for a server that runs already"),
-        (&["--a", REDIS, "--b", REDIS, "--a-pass", "x"], 1, "--a-pass: is for a server that runs already"),
+        (&["--a", REDIS, "--b", REDIS, "--a-user", "x"], 1, "--a: user x needs a password: --a-pass"),
+        (&["--a", REDIS, "--b", REDIS, "--user", "x", "--a-pass", "x"], 1, "--b: user x needs a password"),
+        (&["--a", &running, "--a-pass", "secret", "--a-user", "x", "--b", REDIS], 2, "WRONGPASS"),
+        (&["--a", PROTECTED, "--b", REDIS], 1, "NOAUTH"),
+        (&["--a", PROTECTED, "--b", REDIS, "--a-user", "loader", "--a-pass", "x"], 1, "WRONGPASS"),
         (&["--a", REDIS, "--b", REDIS, "--a-pid", "x"], 1, "--a-pid"),
     ] {
         let done = compare(&[words, &["--seconds", "0.1"]].concat());

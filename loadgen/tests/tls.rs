@@ -2,52 +2,12 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use polder_loadgen::result::Run;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+use support::papers::Papers;
 use support::program::{program_line, runs};
-
-/// An authority, and what it signed: a server's certificate, which names no address, and a client's.
-struct Papers {
-    folder: tempfile::TempDir,
-}
-
-impl Papers {
-    fn new() -> Papers {
-        let papers = Papers { folder: tempfile::tempdir().unwrap() };
-        let authority_key = KeyPair::generate().unwrap();
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.distinguished_name.push(DnType::CommonName, "authority");
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = authority.self_signed(&authority_key).unwrap();
-        papers.write("ca.crt", &certificate.pem());
-        let issuer = Issuer::new(authority, authority_key);
-        for name in ["server", "client"] {
-            let key = KeyPair::generate().unwrap();
-            let mut certificate = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
-            certificate.distinguished_name.push(DnType::CommonName, name);
-            papers.write(&format!("{name}.crt"), &certificate.signed_by(&key, &issuer).unwrap().pem());
-            papers.write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        papers
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    /// A flag with one of the files.
-    fn flag(&self, flag: &str, name: &str) -> String {
-        format!("{flag} {}", self.path(name).display())
-    }
-}
 
 /// A redis-server with one port for TLS and one without.
 struct Server {
@@ -58,14 +18,9 @@ struct Server {
 impl Server {
     fn start(papers: &Papers, further: &[&str]) -> Server {
         let tls_port = support::server::free_port();
-        let file = |name: &str| papers.path(name).display().to_string();
-        let flags = [
-            ["--tls-port", &tls_port.to_string()],
-            ["--tls-ca-cert-file", &file("ca.crt")],
-            ["--tls-cert-file", &file("server.crt")],
-            ["--tls-key-file", &file("server.key")],
-        ];
-        let plain = support::server::Server::redis(&[flags.as_flattened(), further].concat());
+        let (port, flags) = (tls_port.to_string(), papers.server_flags());
+        let flags: Vec<&str> = flags.split(' ').collect();
+        let plain = support::server::Server::redis(&[&["--tls-port", &port], &flags[..], further].concat());
         Server { plain, tls_port }
     }
 
@@ -126,34 +81,6 @@ fn histories_over_tls_are_judged() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// The figures of a started server are those of connections over TLS.
-#[test]
-fn servers_that_are_started() {
-    let papers = Papers::new();
-    let line = format!(
-        "redis-server --save '' --port 0 --tls-port {{port}} --tls-auth-clients no {} {} {}",
-        papers.flag("--tls-ca-cert-file", "ca.crt"),
-        papers.flag("--tls-cert-file", "server.crt"),
-        papers.flag("--tls-key-file", "server.key")
-    );
-    let trust = papers.path("ca.crt").display().to_string();
-    let tls = ["--tls", "--cacert", &trust];
-    let run = |words: &[&str]| {
-        let program = env!("CARGO_BIN_EXE_polder-loadgen");
-        Command::new(program).args(words).args(tls).current_dir(papers.folder.path()).output().unwrap()
-    };
-    let output = run(&["--server", &line, "-n", "100", "-t", "set", "-q"]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("ns per request"), "{output:?}");
-    let load = ["--rounds", "1", "--seconds", "0.1", "-t", "get", "-P", "1"];
-    let output = run(&[&["compare", "--a", &line, "--b", &line][..], &load].concat());
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
-    let address = format!("127.0.0.1:{}", server.tls_port);
-    let output = run(&[&["compare", "--a", &line, "--b", &address][..], &load].concat());
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-}
-
 /// With either version of the protocol, a server that wants to see a certificate gets to see one.
 #[test]
 fn certificates_of_clients() {
@@ -200,9 +127,79 @@ fn whom_to_trust() {
         assert_eq!(code, Some(1), "{line}: {errors}");
         assert!(errors.contains(part), "{line}: {errors}");
     }
-    for alone in ["--cacert x", "--cacertdir x", "--insecure", "--sni x", "--cert x --key y"] {
+    for alone in [
+        "--cacert x",
+        "--cacertdir x",
+        "--insecure",
+        "--sni x",
+        "--cert x --key y",
+        "--tls-ciphers ECDHE-ECDSA-AES128-GCM-SHA256",
+        "--tls-ciphersuites TLS_AES_128_GCM_SHA256",
+    ] {
         let (code, errors) = ended(program_line(&format!("-n 1 {alone}")));
         assert!(code == Some(1) && errors.contains("--tls"), "{alone}: {errors}");
+    }
+}
+
+/// A server that has one cipher only answers those who offer it: what was chosen is what is spoken.
+#[test]
+fn ciphers_of_either_version() {
+    let papers = Papers::new();
+    let trust = papers.flag("--cacert", "ca.crt");
+    for (version, flag, ciphers) in [
+        (
+            "TLSv1.2",
+            "--tls-ciphers",
+            [
+                "ECDHE-ECDSA-AES256-GCM-SHA384",
+                "ECDHE-ECDSA-AES128-GCM-SHA256",
+                "ECDHE-ECDSA-CHACHA20-POLY1305",
+            ],
+        ),
+        (
+            "TLSv1.3",
+            "--tls-ciphersuites",
+            ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"],
+        ),
+    ] {
+        for (index, only) in ciphers.into_iter().enumerate() {
+            let flags = ["--tls-auth-clients", "no", "--tls-protocols", version, flag, only];
+            let server = Server::start(&papers, &flags);
+            let others = [ciphers[(index + 1) % 3], ciphers[(index + 2) % 3]].join(":");
+            for offered in [only, &format!("{others}:{only}")] {
+                let run = &server.runs(&format!("{trust} {flag} {offered} -n 100 -P 4 -t ping"))[0];
+                assert_eq!(run.requests, 100, "{offered}");
+            }
+            let (code, errors) = server.says(&format!("{trust} {flag} {others} -n 1 -t ping"));
+            assert_eq!(code, Some(2), "{only}: {errors}");
+            assert!(errors.contains("HandshakeFailure") && errors.contains(flag), "{only}: {errors}");
+        }
+    }
+}
+
+/// What is chosen for a version that the server does not speak changes nothing.
+#[test]
+fn ciphers_of_the_other_version() {
+    let papers = Papers::new();
+    let trust = papers.flag("--cacert", "ca.crt");
+    for (version, other) in [
+        ("TLSv1.2", "--tls-ciphersuites TLS_AES_128_GCM_SHA256"),
+        ("TLSv1.3", "--tls-ciphers ECDHE-RSA-AES128-GCM-SHA256"),
+    ] {
+        let server = Server::start(&papers, &["--tls-auth-clients", "no", "--tls-protocols", version]);
+        assert_eq!(server.runs(&format!("{trust} {other} -n 10 -t ping"))[0].requests, 10, "{version}");
+    }
+    let program = |line: &str| ended(program_line(&format!("--tls -n 1 {line}")));
+    for (line, parts) in [
+        ("--tls-ciphers HIGH", ["'HIGH'", "--tls-ciphers", "ECDHE-RSA-AES256-GCM-SHA384"]),
+        (
+            "--tls-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256",
+            ["'TLS_AES_128_CCM_SHA256'", "--tls-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"],
+        ),
+    ] {
+        let (code, errors) = program(line);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(parts.iter().all(|part| errors.contains(part)), "{errors}");
     }
 }
 

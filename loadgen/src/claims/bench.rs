@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::client::{Client, Handshake, Value};
+use crate::client::{Address, Client, Handshake, Value};
 use crate::error::Failure;
 use crate::interrupt;
 use crate::options::EngineChoice;
 use crate::result::{LatencyUs, Run, WAITED_MAX};
 use crate::runner;
-use crate::servers::{CommandLine, Server, free_port};
+use crate::servers::{CommandLine, Launch, Server, free_port};
 use crate::single::Target;
+use crate::tls::TlsOptions;
 
 use super::options::ClaimsOptions;
 use super::stillness::{self, Stillness};
@@ -32,6 +33,9 @@ pub struct Bench {
     /// Round trip of the simulated network.
     pub delay: Duration,
     line: CommandLine,
+    tls: TlsOptions,
+    /// What every connection says first.
+    handshake: Handshake,
     /// A claim failed on this server.
     is_spoiled: bool,
     engine: EngineChoice,
@@ -43,13 +47,16 @@ impl Bench {
     pub fn start(options: &ClaimsOptions) -> Result<Bench, Failure> {
         let (server_cpus, load_cpus) = options.processors.choose();
         let engine = runner::choose_engine(options.engine)?;
-        let line = options.server.clone();
-        let server = launch(&line, &server_cpus)?;
+        let (line, tls) = (options.server.clone(), options.tls.clone());
+        let handshake = Handshake { tls: tls.read().map_err(Failure::Options)?, ..Handshake::default() };
+        let server = launch(&line, &server_cpus, &handshake)?;
         Ok(Bench {
             server,
             quick: options.quick,
             delay: options.delay,
             line,
+            tls,
+            handshake,
             is_spoiled: false,
             engine,
             server_cpus,
@@ -59,7 +66,7 @@ impl Bench {
 
     /// A further server like the one under test, on the network of the calling thread; it ends with that thread.
     pub fn launch(&self) -> Result<Server, Failure> {
-        launch(&self.line, &self.server_cpus)
+        launch(&self.line, &self.server_cpus, &self.handshake)
     }
 
     /// Takes a fresh server if the last claim failed on this one, or if it does not answer.
@@ -96,7 +103,7 @@ impl Bench {
 
     /// Measures the load of these words of a command line.
     pub fn load(&self, words: &[&str]) -> Result<Run, Failure> {
-        let target = Target::started(&self.server, self.engine, &self.load_cpus);
+        let target = Target::started(&self.server, self.engine, &self.load_cpus).with_tls(&self.tls);
         // The default is for measurements that are longer than those of a quick run.
         let is_timed = words.contains(&"--seconds");
         let warmup: &[&str] = if is_timed && self.quick { &["--warmup", "0.1"] } else { &[] };
@@ -121,6 +128,12 @@ impl Bench {
 
     pub fn client(&self) -> Result<Client, Failure> {
         self.server.client()
+    }
+
+    /// Connects to another port of this machine, behind which the server is.
+    pub fn client_at(&self, port: u16) -> Result<Client, Failure> {
+        let address = Address::Tcp { host: "127.0.0.1".into(), port };
+        gone(Client::connect(&address, &self.handshake))
     }
 
     pub fn ask(&self, words: &[&str]) -> Result<Value, Failure> {
@@ -211,14 +224,8 @@ pub fn gone<T>(result: std::io::Result<T>) -> Result<T, Failure> {
     result.map_err(|error| Failure::of_answer("the server under test", &error))
 }
 
-fn launch(line: &CommandLine, cpus: &[usize]) -> Result<Server, Failure> {
-    Server::start(&line.launch(free_port()?, cpus))
-}
-
-/// Connects to a port of this machine.
-pub fn connect(port: u16) -> Result<Client, Failure> {
-    let address = crate::client::Address::Tcp { host: "127.0.0.1".into(), port };
-    gone(Client::connect(&address, &Handshake::default()))
+fn launch(line: &CommandLine, cpus: &[usize], handshake: &Handshake) -> Result<Server, Failure> {
+    Server::start(&Launch { handshake: handshake.clone(), ..line.launch(free_port()?, cpus) })
 }
 
 pub fn integer(value: &Value) -> i64 {

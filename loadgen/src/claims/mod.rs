@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::interrupt::{self, Caught};
-use crate::machine::Machine;
+use crate::machine::{Machine, quoted_words};
 use crate::report::write_json;
 use crate::result::ResultFile;
 
@@ -40,7 +40,8 @@ pub struct Claim {
     pub text: &'static str,
     /// Commands without which it cannot be measured.
     pub commands: &'static [&'static str],
-    /// How to do it without this program; `{port}` is the server's.
+    /// How to do it without this program; `{port}` is the server's. With TLS its flags go behind `-p {port}`, since
+    /// all tools that know the one know the others.
     pub by_hand: &'static str,
     /// Fills in the finding as it goes: what was measured until it failed stays.
     pub measure: fn(&Bench, &mut Finding) -> Result<(), Failure>,
@@ -141,6 +142,10 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
     let mut bench = Bench::start(options)?;
     let begun = ResultFile::begin(bench.server.name()?);
     println!("server   {} ({})", options.server.text, begun.server);
+    let tls_words = quoted_words(options.tls.words());
+    if options.tls.tls {
+        println!("tls      {tls_words}");
+    }
     println!("machine  {}", machine.machine);
     println!("pinned   {}", bench.processors_text());
     if machine.is_busy() {
@@ -152,7 +157,7 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
         if interrupt::is_requested() {
             break;
         }
-        let result = judge(claim, &mut bench);
+        let result = judge(claim, &mut bench, &tls_words);
         print(&result);
         judged.push(result);
     }
@@ -201,7 +206,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Claim>, Failure> {
     names.iter().map(find).collect()
 }
 
-fn judge(claim: &'static Claim, bench: &mut Bench) -> Judged {
+fn judge(claim: &'static Claim, bench: &mut Bench, tls_words: &str) -> Judged {
     let mut finding = Finding::default();
     let (verdict, failure) = match measure(claim, bench, &mut finding) {
         Ok(()) if finding.holds => (Verdict::Holds, None),
@@ -224,8 +229,13 @@ fn judge(claim: &'static Claim, bench: &mut Bench) -> Judged {
         failure,
         measured: finding.measured,
         figures: finding.figures,
-        by_hand: claim.by_hand.replace("{port}", &bench.server.port().to_string()),
+        by_hand: by_hand(claim, bench.server.port(), tls_words),
     }
+}
+
+fn by_hand(claim: &Claim, port: u16, tls_words: &str) -> String {
+    let access = format!("-p {{port}} {tls_words}");
+    claim.by_hand.replace("-p {port}", access.trim_end()).replace("{port}", &port.to_string())
 }
 
 fn measure(claim: &Claim, bench: &mut Bench, finding: &mut Finding) -> Result<(), Failure> {
@@ -276,6 +286,15 @@ mod tests {
         assert_eq!(chosen(&["Scan".into()]).unwrap()[0].name, "scan");
         let error = chosen(&["speed".into()]).err().unwrap().to_string();
         assert!(error.contains("'speed'") && error.contains("leaderboard"), "{error}");
+    }
+
+    #[test]
+    fn by_hand_there_is_tls_too() {
+        let plain = by_hand(&messages::PUBLISH, 7000, "");
+        assert!(plain.starts_with("redis-cli -p 7000 SUBSCRIBE channel"), "{plain}");
+        let text = by_hand(&messages::PUBLISH, 7000, "--tls --cacert ca.crt");
+        assert!(text.contains("redis-cli -p 7000 --tls --cacert ca.crt PUBLISH channel"), "{text}");
+        assert!(text.contains("tcpdump -i lo port 7000 beside"), "{text}");
     }
 
     #[test]

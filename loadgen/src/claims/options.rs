@@ -7,13 +7,18 @@ use clap::Args;
 
 use crate::options::EngineChoice;
 use crate::servers::{CommandLine, ProcessorOptions};
+use crate::tls::TlsOptions;
 
 #[derive(Debug, Clone, Args)]
 pub struct ClaimsOptions {
     /// The server: {port} in it is replaced, else --port N is added. A program without a folder is looked
-    /// for beside this one, then in PATH.
-    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse, default_value = "polder-server")]
+    /// for beside this one, then in PATH. With --tls it has to be named, and says where TLS is spoken:
+    /// 'redis-server --port 0 --tls-port {port} …'.
+    #[arg(long, value_name = "COMMAND", value_parser = CommandLine::parse, default_value = "polder-server",
+          required_if_eq("tls", "true"))]
     pub server: CommandLine,
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Only these claims.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,

@@ -6,7 +6,7 @@ use crate::client::{Client, encode};
 use crate::error::Failure;
 use crate::units;
 
-use super::bench::{Bench, connect, gone, ms};
+use super::bench::{Bench, gone, ms};
 use super::{Claim, Finding, netem, relay};
 
 const SETS: u64 = 1_000;
@@ -105,7 +105,7 @@ fn pipeline(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     let round_trip = humantime::format_duration(bench.delay);
     let relayed = relay::start(bench.server.port(), bench.delay);
     let port = relayed.map_err(|error| Failure::System(format!("the relay: {error}")))?;
-    let far = Both::measure(&mut connect(port)?)?;
+    let far = Both::measure(&mut bench.client_at(port)?)?;
     finding.holds = far.holds();
     far.figures("delayed", finding);
     finding.say(format!(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::client::Handshake;
 use crate::command::{Test, test_names};
 use crate::error::Failure;
 use crate::keys::RANGE_MAX;
@@ -34,12 +35,24 @@ pub struct CompareOptions {
     /// The same of the second server.
     #[arg(long, value_name = "PID")]
     pub b_pid: Option<u32>,
-    /// Password of a first server that runs already.
+    /// Password to authenticate with at both servers, whether they run already or are started.
+    #[arg(short = 'a', long = "pass", value_name = "PASSWORD")]
+    pub password: Option<String>,
+    /// User to authenticate as at both; needs a password.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Password of the first server, instead of that of both.
     #[arg(long, value_name = "PASSWORD")]
     pub a_pass: Option<String>,
-    /// Password of a second server that runs already.
+    /// User of the first server, instead of that of both.
+    #[arg(long, value_name = "NAME")]
+    pub a_user: Option<String>,
+    /// Password of the second server, instead of that of both.
     #[arg(long, value_name = "PASSWORD")]
     pub b_pass: Option<String>,
+    /// User of the second server, instead of that of both.
+    #[arg(long, value_name = "NAME")]
+    pub b_user: Option<String>,
     #[command(flatten)]
     pub tls: TlsOptions,
     /// Tests: set,get,… (a wrong name lists all).
@@ -90,6 +103,23 @@ pub struct CompareOptions {
 }
 
 impl CompareOptions {
+    /// What connections to the server of this letter say first. The error names the option.
+    pub fn handshake(&self, letter: char) -> Result<Handshake, Failure> {
+        let (own_user, own_password) = match letter {
+            'a' => (&self.a_user, &self.a_pass),
+            _ => (&self.b_user, &self.b_pass),
+        };
+        let user = own_user.as_ref().or(self.user.as_ref()).cloned();
+        let password = own_password.as_ref().or(self.password.as_ref()).cloned();
+        if let (Some(name), None) = (&user, &password) {
+            return Err(Failure::Options(format!(
+                "--{letter}: user {name} needs a password: --{letter}-pass, or --pass for both servers"
+            )));
+        }
+        let tls = self.tls.read().map_err(Failure::Options)?;
+        Ok(Handshake { user, password, tls, ..Handshake::default() })
+    }
+
     pub fn cells(&self) -> Result<Vec<Cell>, Failure> {
         let mut cells = Vec::new();
         if let Some(profile) = &self.profile {

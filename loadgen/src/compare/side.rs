@@ -10,7 +10,6 @@ use crate::options::{EngineChoice, LoadOptions};
 use crate::running::{Running, parse_address};
 use crate::servers::{CommandLine, Launch, Server, free_port};
 use crate::single::Target;
-use crate::tls::Tls;
 
 use super::options::CompareOptions;
 
@@ -33,30 +32,24 @@ impl Named {
 /// A server that can be compared.
 #[derive(Debug)]
 pub enum Side {
-    Started(CommandLine, Option<Tls>),
+    /// With what its connections say first.
+    Started(CommandLine, Handshake),
     Running(Running),
 }
 
 impl Side {
     /// Looks at both before anything is loaded.
     pub fn both(options: &CompareOptions) -> Result<[Side; 2], Failure> {
-        let tls = options.tls.read().map_err(Failure::Options)?;
-        let side = |letter, named: &Named, process: Option<u32>, password: &Option<String>| match named {
+        let side = |letter: char, named: &Named, process: Option<u32>| match named {
             Named::Line(_) if process.is_some() => Err(Failure::Options(format!(
                 "--{letter}-pid: is for a server that runs already, and --{letter} starts one"
             ))),
-            Named::Line(_) if password.is_some() => Err(Failure::Options(format!(
-                "--{letter}-pass: is for a server that runs already, and --{letter} starts one"
-            ))),
-            Named::Line(line) => Ok(Side::Started(line.clone(), tls.clone())),
-            Named::Running(address) => Running::find(address, password.as_deref(), tls.clone(), process)
+            Named::Line(line) => Ok(Side::Started(line.clone(), options.handshake(letter)?)),
+            Named::Running(address) => Running::find(address, options.handshake(letter)?, process)
                 .map(Side::Running)
                 .map_err(|failure| failure.behind(&format!("--{letter}"))),
         };
-        Ok([
-            side("a", &options.a, options.a_pid, &options.a_pass)?,
-            side("b", &options.b, options.b_pid, &options.b_pass)?,
-        ])
+        Ok([side('a', &options.a, options.a_pid)?, side('b', &options.b, options.b_pid)?])
     }
 
     /// As it was named.
@@ -78,9 +71,8 @@ impl Side {
     /// Has it ready for a turn.
     pub fn ready(&self, cpus: &[usize]) -> Result<Ready<'_>, Failure> {
         match self {
-            Side::Started(line, tls) => {
-                let handshake = Handshake { tls: tls.clone(), ..Handshake::default() };
-                let launch = Launch { handshake, ..line.launch(free_port()?, cpus) };
+            Side::Started(line, handshake) => {
+                let launch = Launch { handshake: handshake.clone(), ..line.launch(free_port()?, cpus) };
                 Ok(Ready::Started(Server::start(&launch)?))
             }
             Side::Running(server) => Ok(Ready::Running(server)),

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part of this")]
 
 pub mod browser;
+pub mod papers;
 pub mod program;
 pub mod server;
 
