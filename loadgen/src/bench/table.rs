@@ -20,12 +20,10 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Whether something else ran on our processors. Several shards on one core wait for each other, so
-    /// of those only the generator tells.
+    /// Whether something else ran on our processors.
     fn is_disturbed(&self) -> bool {
         let server = self.result.server.as_ref().map_or(0.0, |server| server.waited);
-        let alone = !self.setup.has_several_threads();
-        self.result.generator.waited > WAITED_MAX || (alone && server > WAITED_MAX)
+        self.result.generator.waited.max(server) > WAITED_MAX
     }
 }
 

@@ -205,7 +205,7 @@ impl Bench {
     }
 }
 
-/// How much of the time the load, or a server of one thread, was ready but had no processor.
+/// How much of the time the load or the server was ready while something else had its processor.
 pub fn disturbance(run: &Run) -> f64 {
     run.generator.waited.max(run.server.as_ref().map_or(0.0, |server| server.waited))
 }

@@ -182,13 +182,17 @@ impl Comparison {
             let text = "* the generator was the bottleneck: the server could answer more than this rate";
             notes.push(text.into());
         }
-        let waited = self.samples.iter().filter(|sample| sample.run.generator.waited > WAITED_MAX).count();
-        if waited > 0 {
-            notes.push(format!(
-                "disturbed: in {waited} of {} measurements something else held the load's processor",
-                self.samples.len()
-            ));
-        }
+        let disturbed = |whose: &str, waited: fn(&Run) -> f64| {
+            let count = self.samples.iter().filter(|sample| waited(&sample.run) > WAITED_MAX).count();
+            (count > 0).then(|| {
+                let all = self.samples.len();
+                format!(
+                    "disturbed: in {count} of {all} measurements something else held the {whose}'s processor"
+                )
+            })
+        };
+        notes.extend(disturbed("load", |run| run.generator.waited));
+        notes.extend(disturbed("server", |run| run.server.as_ref().map_or(0.0, |server| server.waited)));
         notes
     }
 
