@@ -204,6 +204,13 @@ pub fn open_json(path: &Path) -> Result<(), Failure> {
     opened.map(drop).map_err(|error| Failure::System(format!("--json {}: {error}", path.display())))
 }
 
+/// Makes the folder that results go to, and fails if nothing can be written there: better before a load than after
+/// it.
+pub fn check_folder(path: &Path) -> Result<(), Failure> {
+    let written = std::fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path));
+    written.map(drop).map_err(|error| Failure::System(format!("--output {}: {error}", path.display())))
+}
+
 pub fn write_json(path: &Path, results: &impl Serialize) -> Result<(), Failure> {
     let failed = |error: String| Failure::System(format!("{}: {error}", path.display()));
     let text = serde_json::to_string_pretty(results).map_err(|error| failed(error.to_string()))?;

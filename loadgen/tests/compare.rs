@@ -73,7 +73,11 @@ fn a_profile_on_both() {
 
 #[test]
 fn a_server_that_does_not_start_says_why() {
-    let done = compare(&["--a", REDIS, "--b", "redis-server --no-such-directive 1", "--seconds", "0.1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().to_str().unwrap();
+    let wrong = "redis-server --no-such-directive 1";
+    // What was measured of the other is written.
+    let done = compare(&["--a", REDIS, "--b", wrong, "--seconds", "0.1", "--output", output]);
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("ended at once") && said.contains("its last lines"), "{said}");

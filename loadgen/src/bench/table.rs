@@ -79,6 +79,11 @@ impl Report {
         }
     }
 
+    /// Whether nothing at all was measured.
+    pub fn is_empty(&self) -> bool {
+        self.measurements.is_empty() && self.redis_benchmark.is_empty() && self.memory.is_empty()
+    }
+
     pub fn add(&mut self, measurement: Measurement) {
         self.measurements.push(measurement);
     }

@@ -23,7 +23,7 @@ use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, own_words};
 use crate::options::EngineChoice;
 use crate::origin::server_name;
-use crate::report::write_json;
+use crate::report::{check_folder, write_json};
 use crate::result::{ResultFile, Run};
 use crate::runner;
 use crate::servers::MachineLock;
@@ -37,6 +37,7 @@ use table::{Cell, Comparison, LETTERS, Sample};
 const WARMUP_SHARE: f64 = 0.25;
 
 pub fn run(options: &CompareOptions) -> Result<(), Failure> {
+    check_folder(&options.output)?;
     let engine = runner::choose_engine(options.engine)?;
     let (server_cpus, load_cpus) = options.processors.choose();
     let cells = options.cells()?;
@@ -145,7 +146,6 @@ fn write(
     comparison: &Comparison,
 ) -> Result<(), Failure> {
     let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
-    std::fs::create_dir_all(&options.output).map_err(|error| failed(&options.output, error))?;
     let path = |end: &str| -> PathBuf { options.output.join(format!("{}{end}", options.name)) };
     let page = path(".md");
     std::fs::write(&page, comparison.markdown(machine, &options.load_text()))
