@@ -16,9 +16,10 @@ use polder::runtime::uring::UringEngine;
 
 use crate::client::{Client, Dialer};
 use crate::command::Test;
+use crate::draws::{Distribution, KeySet};
 use crate::error::Failure;
 use crate::interrupt::{self, Caught};
-use crate::keys::{KeySet, Random};
+use crate::keys::Random;
 use crate::options::{EngineChoice, LoadOptions};
 use crate::origin;
 use crate::outcome::{self, Gathering, INTERRUPTED, NOT_AVAILABLE};
@@ -231,6 +232,7 @@ pub fn verdict(result: &TestResult) -> Result<(), Failure> {
 
 /// Everything before the first test: limits, the nodes of the cluster, the keys.
 pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
+    options.draws.over(options.keys).map_err(Failure::Options)?;
     // With as many connections as a sweep comes to.
     let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
     let wanted = u64::from(clients) + u64::from(options.idle) + RESERVED_DESCRIPTORS;
@@ -313,8 +315,12 @@ enum Message {
 
 impl Subject {
     pub fn of_test(options: &LoadOptions, topology: &Topology, test: &Test) -> Result<Subject, Failure> {
-        let key_sets = topology.key_sets(test, options.keys).map_err(Failure::Options)?;
-        let workload = Arc::new(Workload::of_test(test, options.keys));
+        let distribution = options.draws.over(options.keys).map_err(Failure::Options)?;
+        let key_sets = match distribution {
+            Distribution::Uniform => topology.key_sets(test, options.keys).map_err(Failure::Options)?,
+            _ => vec![KeySet::new(options.keys, &distribution); topology.nodes.len()],
+        };
+        let workload = Arc::new(Workload::of_test(test, options.keys, &distribution));
         Ok(Subject { workload, topology: topology.clone(), key_sets })
     }
 

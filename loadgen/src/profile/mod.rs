@@ -3,13 +3,12 @@
 //! ```text
 //!   file: text of a profile (TOML) ─► Profile as it is written
 //!   compile: its words and placeholders ─► operations as bytes with places to fill
-//!   draws: which keys;  route: which node of a cluster;  fill: setup, required commands, preload
+//!   route: which node of a cluster;  fill: setup, required commands, preload
 //! ```
 
 pub mod fill;
 pub mod compile;
 pub mod route;
-pub mod draws;
 pub mod file;
 
 use compile::Parts;
