@@ -6,7 +6,8 @@
 //! Once turned into a [`Template`] only the digits change, so firing a pipeline patches some bytes of a
 //! buffer that is sent whole.
 
-use crate::keys::{DIGITS, KeySet, Random, digit_pairs, write_digits};
+use crate::draws::KeySet;
+use crate::keys::{DIGITS, Random, digit_pairs, write_digits};
 use crate::named::TESTS;
 
 /// Stands for a random number of [`DIGITS`] digits.
@@ -261,7 +262,7 @@ impl Template {
 
     /// Draws new random numbers for all requests of a pipeline, which is this template repeated.
     #[inline]
-    pub fn patch(&self, pipeline: &mut [u8], random: &mut Random, keys: &KeySet, range: u64) {
+    pub fn patch(&self, pipeline: &mut [u8], random: &mut Random, keys: &mut KeySet, range: u64) {
         if range <= 1 || self.patches.is_empty() {
             return;
         }
@@ -271,7 +272,7 @@ impl Template {
             for patch in &self.patches {
                 let number = match patch.draw {
                     Draw::Key => keys.draw(random),
-                    Draw::Free => random.below(range),
+                    Draw::Free => keys.draw_free(random, range),
                     Draw::Same => first.unwrap_or(0),
                 };
                 first = first.or(Some(number));
@@ -306,7 +307,7 @@ impl Requests {
         buffer: &mut Vec<u8>,
         requests: usize,
         random: &mut Random,
-        keys: &KeySet,
+        keys: &mut KeySet,
         range: u64,
         mut sent: impl FnMut(u16, u32),
     ) {
@@ -328,7 +329,7 @@ impl Requests {
 
     /// Appends one request; which kind it is.
     #[inline]
-    pub fn append(&self, buffer: &mut Vec<u8>, random: &mut Random, keys: &KeySet, range: u64) -> u16 {
+    pub fn append(&self, buffer: &mut Vec<u8>, random: &mut Random, keys: &mut KeySet, range: u64) -> u16 {
         let (kind, template) = match &self.other {
             Some((other, below)) if random.draw() < *below => (1, other),
             _ => (0, &self.usual),
@@ -379,7 +380,7 @@ mod tests {
         let mut pipeline = template.bytes.repeat(4);
         let length = pipeline.len();
         let mut random = Random::new(1, 1);
-        template.patch(&mut pipeline, &mut random, &KeySet::Below(5000), 5000);
+        template.patch(&mut pipeline, &mut random, &mut KeySet::Below(5000), 5000);
         assert_eq!(pipeline.len(), length);
         let text = String::from_utf8(pipeline).unwrap();
         let keys: Vec<u64> = text.split("key:").skip(1).map(|rest| rest[..DIGITS].parse().unwrap()).collect();
@@ -427,7 +428,7 @@ mod tests {
     fn counters(name: &str, range: u64) -> Vec<Vec<String>> {
         let requests = Test::named(name, 3).unwrap().requests();
         let mut buffer = requests.buffer(50);
-        requests.fill(&mut buffer, 50, &mut Random::new(7, 0), &KeySet::Below(range), range, |_, _| {});
+        requests.fill(&mut buffer, 50, &mut Random::new(7, 0), &mut KeySet::Below(range), range, |_, _| {});
         let text = String::from_utf8(buffer).unwrap();
         let transactions: Vec<&str> = text.split("*1\r\n$5\r\nMULTI\r\n").skip(1).collect();
         assert!(transactions.iter().all(|each| each.ends_with("*1\r\n$4\r\nEXEC\r\n")), "{text}");
@@ -476,12 +477,12 @@ mod tests {
         let requests = test.requests();
         let mut buffer = requests.buffer(100);
         let capacity = buffer.capacity();
-        let (mut random, keys) = (Random::new(3, 0), KeySet::Below(5000));
+        let (mut random, mut keys) = (Random::new(3, 0), KeySet::Below(5000));
         let (mut gets, mut msets) = (0, 0);
         for round in 0..200 {
             let wanted = if round < 199 { 100 } else { 7 };
             let mut kinds = [0, 0];
-            requests.fill(&mut buffer, wanted, &mut random, &keys, 5000, |kind, count| {
+            requests.fill(&mut buffer, wanted, &mut random, &mut keys, 5000, |kind, count| {
                 kinds[kind as usize] += count as usize;
             });
             let text = std::str::from_utf8(&buffer).unwrap();

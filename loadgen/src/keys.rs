@@ -1,6 +1,4 @@
-//! Which keys are drawn: random numbers, cheap and repeatable, and the digits that they become.
-
-use std::sync::Arc;
+//! Random numbers, cheap and repeatable, and the digits that they become.
 
 /// Digits of a random number inside a command, as redis-benchmark writes it.
 pub const DIGITS: usize = 12;
@@ -39,25 +37,6 @@ impl Random {
     #[inline]
     pub fn unit(&mut self) -> f64 {
         (self.draw() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-/// The numbers that a connection draws its keys from.
-#[derive(Debug, Clone)]
-pub enum KeySet {
-    /// All numbers below this.
-    Below(u64),
-    /// These: the keys of one node. Never empty.
-    Listed(Arc<[u32]>),
-}
-
-impl KeySet {
-    #[inline]
-    pub fn draw(&self, random: &mut Random) -> u64 {
-        match self {
-            KeySet::Below(range) => random.below(*range),
-            KeySet::Listed(keys) => u64::from(keys[random.below(keys.len() as u64) as usize]),
-        }
     }
 }
 
@@ -110,32 +89,6 @@ mod tests {
         assert_eq!(digit_pairs(101), 2);
         assert_eq!(digit_pairs(100_000), 3);
         assert_eq!(digit_pairs(RANGE_MAX), 6);
-    }
-
-    /// Chi-squared over 1,000 equal bins: 999 degrees of freedom, so 99.99 % lie below 1,174.
-    fn chi_squared(keys: &KeySet, bin_of: impl Fn(u64) -> usize, seed: u64) -> f64 {
-        const BINS: usize = 1000;
-        const DRAWS: usize = 1_000_000;
-        let mut random = Random::new(seed, 0);
-        let mut counts = [0u32; BINS];
-        for _ in 0..DRAWS {
-            counts[bin_of(keys.draw(&mut random))] += 1;
-        }
-        let expected = (DRAWS / BINS) as f64;
-        counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum()
-    }
-
-    #[test]
-    fn keys_are_uniform() {
-        for seed in 0..5 {
-            let all = chi_squared(&KeySet::Below(100_000), |key| (key / 100) as usize, seed);
-            assert!(all < 1174.0, "seed {seed}: high digits {all}");
-            let low = chi_squared(&KeySet::Below(100_000), |key| (key % 1000) as usize, seed);
-            assert!(low < 1174.0, "seed {seed}: low digits {low}");
-            let listed: Arc<[u32]> = (0..1000).map(|key| key * 7).collect();
-            let listed = chi_squared(&KeySet::Listed(listed), |key| (key / 7) as usize, seed);
-            assert!(listed < 1174.0, "seed {seed}: listed {listed}");
-        }
     }
 
     #[test]

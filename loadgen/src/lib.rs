@@ -48,6 +48,7 @@ pub mod client;
 pub mod tls;
 pub mod options;
 pub mod command;
+pub mod draws;
 pub mod keys;
 pub mod scan;
 pub mod processes;

@@ -15,9 +15,10 @@ use polder::runtime::uring::UringEngine;
 
 use crate::client::{Address, Client, Dialer};
 use crate::command::Test;
+use crate::draws::{Distribution, KeySet};
 use crate::error::Failure;
 use crate::interrupt;
-use crate::keys::{KeySet, Random};
+use crate::keys::Random;
 use crate::options::{EngineChoice, LoadOptions};
 use crate::outcome::{Gathering, INTERRUPTED};
 use crate::plan::{Control, Outcome, Part, Phase, Plan, Publisher, Socket};
@@ -55,8 +56,12 @@ enum Message {
 
 impl Subject {
     pub fn of_test(options: &LoadOptions, topology: &Topology, test: &Test) -> Result<Subject, Failure> {
-        let key_sets = topology.key_sets(test, options.keys).map_err(Failure::Options)?;
-        let workload = Arc::new(Workload::of_test(test, options.keys));
+        let distribution = options.draws.over(options.keys).map_err(Failure::Options)?;
+        let key_sets = match distribution {
+            Distribution::Uniform => topology.key_sets(test, options.keys).map_err(Failure::Options)?,
+            _ => vec![KeySet::new(options.keys, &distribution); topology.nodes.len()],
+        };
+        let workload = Arc::new(Workload::of_test(test, options.keys, &distribution));
         Ok(Subject { workload, topology: topology.clone(), key_sets })
     }
 

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use crate::client::{Address, Handshake};
 use crate::command::{DEFAULT_TESTS, Test, test_names};
+use crate::draws::DrawOptions;
 use crate::error::Failure;
 use crate::keys::RANGE_MAX;
 use crate::processes::parse_cpus;
@@ -151,6 +152,8 @@ pub struct LoadOptions {
     #[arg(short = 'r', long = "keyspace", value_name = "KEYS", default_value_t = 1,
           value_parser = clap::value_parser!(u64).range(1..=RANGE_MAX))]
     pub keys: u64,
+    #[command(flatten)]
+    pub draws: DrawOptions,
     /// A workload from a file, or a built-in one (see the subcommand profiles), instead of tests.
     #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["tests", "command", "preload"])]
     pub profile: Option<String>,
@@ -422,6 +425,10 @@ mod tests {
             ("--cpus a", "--cpus"),
             ("--engine kqueue", "--engine"),
             ("--user u", "--pass"),
+            ("--theta x", "--theta"),
+            ("--distribution zipf", "zipfian"),
+            ("--distribution zipfian --cluster", "--cluster"),
+            ("--distribution hot --hot-keys 0.1", "--hot-share"),
             ("--nonsense", "--nonsense"),
         ] {
             let error = parse(line).unwrap_err();

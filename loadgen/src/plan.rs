@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::client::{Dialer, Link};
-use crate::keys::KeySet;
+use crate::draws::KeySet;
 use crate::schedule::Schedule;
 use crate::tally::Tally;
 use crate::workload::{Role, Workload};

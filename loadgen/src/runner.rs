@@ -153,6 +153,7 @@ pub fn measure_load(
 
 /// Everything before the first test: limits, the nodes of the cluster, the keys.
 pub fn prepare(options: &LoadOptions) -> Result<Topology, Failure> {
+    options.draws.over(options.keys).map_err(Failure::Options)?;
     // With as many connections as a sweep comes to.
     let clients = options.sweep.as_ref().and_then(Sweep::clients_max).unwrap_or(options.clients);
     let wanted = u64::from(clients) + u64::from(options.idle) + RESERVED_DESCRIPTORS;

@@ -6,7 +6,8 @@ use polder::keyspace::{SLOT_COUNT, slot_of};
 
 use crate::client::{Address, Client, Value};
 use crate::command::Test;
-use crate::keys::{DIGITS, KeySet};
+use crate::draws::KeySet;
+use crate::keys::DIGITS;
 
 /// Where a cluster's keys live.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Missed};
 use crate::command::{Requests, Test};
-use crate::keys::{KeySet, Random};
+use crate::draws::{Distribution, KeySet};
+use crate::keys::Random;
 use crate::profile::compile::Parts;
 use crate::profile::requests::{Compiled, State};
 use crate::tally::KindName;
@@ -55,7 +56,7 @@ pub enum Role {
 
 impl Workload {
     /// One test of the command line; a mixture has a second kind.
-    pub fn of_test(test: &Test, range: u64) -> Workload {
+    pub fn of_test(test: &Test, range: u64, distribution: &Distribution) -> Workload {
         let other = test.other();
         let tests = || std::iter::once(test).chain(&other);
         // Of a mixture the first kind is called as it is without the other.
@@ -65,7 +66,7 @@ impl Workload {
             kinds: tests().map(|test| KindName { name: name(test), apart: false }).collect(),
             checks: tests().map(Check::of_test).collect(),
             own_connections: Vec::new(),
-            distribution: "uniform".into(),
+            distribution: distribution.words(),
             keys: None,
             value_bytes: None,
             content: Content::Test { requests: test.requests(), range },
@@ -89,7 +90,12 @@ impl Workload {
     /// What stands for a load that cannot run.
     pub fn nothing(name: &str) -> Workload {
         let ping = Test::of_words(&[], 0);
-        Workload { kinds: Vec::new(), checks: Vec::new(), name: name.into(), ..Workload::of_test(&ping, 1) }
+        Workload {
+            kinds: Vec::new(),
+            checks: Vec::new(),
+            name: name.into(),
+            ..Workload::of_test(&ping, 1, &Distribution::Uniform)
+        }
     }
 
     /// The node of each connection: of the `clients` of the load, then of the others. The error says why there
@@ -127,7 +133,7 @@ impl Workload {
     ) {
         match &self.content {
             Content::Test { requests: test, range } => {
-                test.fill(buffer, requests, &mut draws.random, &draws.keys, *range, |kind, count| {
+                test.fill(buffer, requests, &mut draws.random, &mut draws.keys, *range, |kind, count| {
                     sent(kind, count, 0);
                 });
             }
@@ -146,7 +152,7 @@ impl Workload {
     pub fn append(&self, buffer: &mut Vec<u8>, draws: &mut Draws) -> (u16, u64) {
         match &self.content {
             Content::Test { requests, range } => {
-                (requests.append(buffer, &mut draws.random, &draws.keys, *range), 0)
+                (requests.append(buffer, &mut draws.random, &mut draws.keys, *range), 0)
             }
             Content::Profile(compiled) => compiled.append(buffer, &mut draws.random, &mut draws.state),
         }

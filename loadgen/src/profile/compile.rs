@@ -5,11 +5,11 @@
 
 use toml::Spanned;
 
-use super::draws::{Distribution, Permutation, Zipfian};
-use super::file::{Expectation, KeySpace, Profile, Shape, Sizes, Words, line_of, parse_range};
+use super::file::{Expectation, KeySpace, Profile, Sizes, Words, line_of, parse_range};
 use super::requests::{Compiled, KEYS_MAX, Piece, Request, Segment, Space, append_word};
 use crate::check::Check;
 use crate::command::Expect;
+use crate::draws::{Distribution, Shape, is_theta};
 use crate::keys::Random;
 use crate::tally::KindName;
 use crate::workload::Role;
@@ -17,7 +17,6 @@ use crate::workload::Role;
 /// Values are cut out of so many random letters at most.
 const LETTERS: usize = 1 << 20;
 const VALUE_BYTES_MAX: u64 = 512 << 20;
-const THETA_DEFAULT: f64 = 0.99;
 
 const PLACEHOLDERS: &str = "{value}, {ttl}, {int:1..100}, {float:-1.5..1.5}, {sequence}, {connection}, {time_ms}, and the key spaces";
 
@@ -138,15 +137,7 @@ fn check(expect: Expectation, commands: &[Words], value_bytes: (u64, u64)) -> Ch
 
 fn in_words(spaces: &[Space]) -> String {
     let words = spaces.iter().map(|space| {
-        let distribution = match &space.distribution {
-            Distribution::Uniform => "uniform".to_string(),
-            Distribution::Zipfian(zipfian) => format!("zipfian {}", zipfian.theta()),
-            Distribution::Scrambled(zipfian, _) => format!("zipfian {}, scrambled", zipfian.theta()),
-            Distribution::Hot { hot, share } => {
-                format!("{:.0} % to {hot} hot keys", share * 100.0)
-            }
-            Distribution::Sequential => "sequential".to_string(),
-        };
+        let distribution = space.distribution.words();
         format!("{}: {} keys, {distribution}", space.name, space.count)
     });
     words.collect::<Vec<_>>().join("; ")
@@ -341,27 +332,20 @@ impl<'a> Builder<'a> {
 fn space_of(text: &str, name: &str, space: &KeySpace) -> Result<Space, String> {
     let count = space.count.0;
     let theta = space.theta.as_ref();
-    if let Some(theta) = theta.filter(|theta| !(0.0..=10.0).contains(theta.get_ref())) {
+    if let Some(theta) = theta.filter(|theta| !is_theta(*theta.get_ref())) {
         let line = line_of(text, theta.span().start);
         return Err(format!("line {line}: keys.{name}.theta: must be a number from 0.0 to 10.0"));
     }
     let missing = |field: &str, what: &str| format!("keys.{name}.{field}: {what}");
     let distribution = match (space.distribution, space.hot_keys, space.hot_share) {
-        (Shape::Hot, Some(keys), Some(share)) => {
-            Distribution::Hot { hot: ((count as f64 * keys.0) as u64).clamp(1, count), share: share.0 }
-        }
+        (Shape::Hot, Some(keys), Some(share)) => Distribution::hot(count, (keys.0, share.0)),
         (Shape::Hot, _, _) => {
             return Err(missing("distribution", "hot needs hot_keys and hot_share, shares from 0.0 to 1.0"));
         }
         (_, None, None) => match space.distribution {
             Shape::Zipfian => {
-                let zipfian = Zipfian::new(count, theta.map_or(THETA_DEFAULT, |theta| *theta.get_ref()));
-                match &space.scrambled {
-                    Some(scrambled) if *scrambled.get_ref() => {
-                        Distribution::Scrambled(zipfian, Permutation::new(count))
-                    }
-                    _ => Distribution::Zipfian(zipfian),
-                }
+                let scrambled = space.scrambled.as_ref().is_some_and(|scrambled| *scrambled.get_ref());
+                Distribution::zipfian(count, theta.map(|theta| *theta.get_ref()), scrambled)
             }
             Shape::Sequential => Distribution::Sequential,
             Shape::Uniform | Shape::Hot => Distribution::Uniform,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::BUILT_IN;
+use crate::draws::Shape;
 use crate::error::Failure;
 
 /// A command: its words, with placeholders.
@@ -59,16 +60,6 @@ pub struct KeySpace {
     /// Puts the number in braces, so that keys of one number share a slot.
     #[serde(default)]
     pub tag: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shape {
-    #[default]
-    Uniform,
-    Zipfian,
-    Hot,
-    Sequential,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -3,14 +3,13 @@
 //! ```text
 //!   file: text of a profile (TOML) ─► Profile as it is written
 //!   compile: its words and placeholders ─► requests: bytes with places that are filled for each
-//!   draws: which keys;  route: which node of a cluster;  fill: setup, required commands, preload
+//!   route: which node of a cluster;  fill: setup, required commands, preload
 //! ```
 
 pub mod fill;
 pub mod compile;
 pub mod route;
 pub mod requests;
-pub mod draws;
 pub mod file;
 
 use compile::Parts;

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::draws::{Distribution, draw};
 use super::route::Routes;
+use crate::draws::{Distribution, draw};
 use crate::keys::Random;
 
 /// Different keys in one request.

@@ -2,6 +2,9 @@
 
 use crate::keys::Random;
 
+/// Of a zipfian distribution, when nothing else is said: that of YCSB.
+const THETA_DEFAULT: f64 = 0.99;
+
 /// A way to draw numbers below a count. Needs no memory for the keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Distribution {
@@ -16,6 +19,32 @@ pub enum Distribution {
     },
     /// One after the other, by each connection for itself.
     Sequential,
+}
+
+impl Distribution {
+    /// Without an exponent that of YCSB.
+    pub fn zipfian(count: u64, theta: Option<f64>, scrambled: bool) -> Distribution {
+        let zipfian = Zipfian::new(count, theta.unwrap_or(THETA_DEFAULT));
+        match scrambled {
+            true => Distribution::Scrambled(zipfian, Permutation::new(count)),
+            false => Distribution::Zipfian(zipfian),
+        }
+    }
+
+    /// Shares of the numbers, at least one of them, and of the draws.
+    pub fn hot(count: u64, (keys, share): (f64, f64)) -> Distribution {
+        Distribution::Hot { hot: ((count as f64 * keys) as u64).clamp(1, count), share }
+    }
+
+    pub fn words(&self) -> String {
+        match self {
+            Distribution::Uniform => "uniform".into(),
+            Distribution::Zipfian(zipfian) => format!("zipfian {}", zipfian.theta()),
+            Distribution::Scrambled(zipfian, _) => format!("zipfian {}, scrambled", zipfian.theta()),
+            Distribution::Hot { hot, share } => format!("{:.0} % to {hot} hot keys", share * 100.0),
+            Distribution::Sequential => "sequential".into(),
+        }
+    }
 }
 
 /// Draws below `count`; `step` is how often this connection drew here before.
