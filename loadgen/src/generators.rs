@@ -17,6 +17,7 @@ use crate::client::{Handshake, Value};
 use crate::compare::ratio::median;
 use crate::error::Failure;
 use crate::external::External;
+use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, own_words};
 use crate::options::{EngineChoice, parse_seconds};
 use crate::origin::field_in;
@@ -120,8 +121,9 @@ pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
     if server_cpus == load_cpus {
         measured.notes.push("the server and the load share a processor".into());
     }
-    for round in 0..options.rounds {
-        for line in &options.server {
+    let _caught = Caught::begin();
+    let outcome = (0..options.rounds).try_for_each(|round| {
+        options.server.iter().try_for_each(|line| {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, line.text);
             let _lock = MachineLock::take(options.lock.as_deref())?;
             let launch = Launch { handshake: handshake.clone(), ..line.launch(free_port()?, &server_cpus) };
@@ -129,14 +131,23 @@ pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
             let target = Target::started(&server, engine, &load_cpus).with_tls(&options.tls);
             for test in &options.tests {
                 for &pipeline in &options.pipeline {
+                    interrupt::check()?;
                     let samples = with_each(&server, &target, options, &tools, &line.text, (test, pipeline))?;
                     measured.samples.extend(samples);
                 }
             }
+            Ok(())
+        })
+    });
+    if let Err(failure) = &outcome {
+        if measured.samples.is_empty() {
+            return outcome;
         }
+        measured.notes.push(format!("ended early: {failure}; what was measured until then counts"));
     }
     print!("{}", measured.text());
-    options.output.as_ref().map_or(Ok(()), |folder| measured.write(folder, &options.name))
+    let kept = options.output.as_ref().map_or(Ok(()), |folder| measured.write(folder, &options.name));
+    kept.and(outcome)
 }
 
 /// The same load by each generator; ours comes first and tells how many requests take the time.

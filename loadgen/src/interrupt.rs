@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::error::Failure;
+
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 const SIGNALS: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
@@ -41,6 +43,11 @@ impl Drop for Caught {
 /// Whether a signal was noted.
 pub fn is_requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
+}
+
+/// Between two loads: the failure of who goes on no further.
+pub fn check() -> Result<(), Failure> {
+    if is_requested() { Err(Failure::Interrupted("interrupted".into())) } else { Ok(()) }
 }
 
 /// Whoever reads our output may stop reading: then the process ends without a word, as others do.

@@ -3,10 +3,10 @@
 //! Its modules in the order of a run: a module imports only modules below it.
 //!
 //! ```text
-//!   options ─► runner ─► one worker per thread ─► engine ─► server
-//!                │           schedule: when, workload: what is sent, check: what comes back
-//!                ├─► tally: what was counted in each second ─► whoever observes
-//!                ├─► processes: processor time of the server and our own
+//!   options ─► runner ─► measure ─► one worker per thread ─► engine ─► server
+//!                │          │           schedule: when, workload: what is sent, check: what comes back
+//!                │          ├─► tally: what was counted in each second ─► whoever observes
+//!                │          └─► processes: processor time of the server and our own
 //!                └─► report: the live line, tables, CSV, JSON, interval logs
 //! ```
 
@@ -23,7 +23,9 @@ pub mod external;
 pub mod servers;
 pub mod running;
 pub mod machine;
+pub mod find_rate;
 pub mod runner;
+pub mod measure;
 pub mod sweep;
 pub mod report;
 pub mod show;

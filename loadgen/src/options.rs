@@ -44,7 +44,7 @@ pub enum Subcommand {
     Verify(Box<crate::verify::options::VerifyOptions>),
     /// Searches the highest rate whose 99th percentile of response times keeps a limit.
     #[command(disable_help_flag = true)]
-    FindRate(Box<crate::sweep::FindRateOptions>),
+    FindRate(Box<crate::find_rate::FindRateOptions>),
     /// Lists the built-in profiles, or prints one.
     Profiles {
         /// Name of the profile to print.

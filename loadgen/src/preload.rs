@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::client::{Client, Handshake};
 use crate::command::Test;
 use crate::error::Failure;
+use crate::interrupt;
 use crate::keys::{DIGITS, write_digits};
 use crate::progress::Progress;
 use crate::topology::Topology;
@@ -54,6 +55,7 @@ pub fn fill(
                 commands += 1;
             }
             if commands == batch || number + 1 == range {
+                interrupt::check()?;
                 client.send_and_check(&pipeline, commands * replies).map_err(failed)?;
                 done += commands as u64;
                 progress.set(done);

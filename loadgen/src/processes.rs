@@ -2,6 +2,11 @@
 //!
 //! `schedstat` of each thread counts nanoseconds on a processor, exactly, but not where; `stat` counts user
 //! and system time in ticks. So the sum comes from the first and only its division from the second.
+//!
+//! `schedstat` also tells how long a thread was ready but had no processor, not who had it. While the threads of the
+//! server and of the generator that may run on the same processors ran, those may have had it: only what a thread
+//! waited beyond that was surely somebody else. With one thread on a processor of its own that is exact; of several it
+//! is the least that it can have been.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -12,13 +17,34 @@ use serde::Serialize;
 /// What a process had used at one moment.
 #[derive(Debug, Clone)]
 pub struct CpuSample {
-    thread_ns: HashMap<u32, u64>,
-    /// How long threads were ready to run but had no processor.
-    wait_ns: u64,
+    threads: Threads,
+    /// Those of this process, the generator.
+    generator: Threads,
     user_ticks: u64,
     system_ticks: u64,
-    /// Processors that its threads may run on.
-    cpus: usize,
+}
+
+/// By their numbers.
+type Threads = HashMap<u32, Thread>;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Thread {
+    ran_ns: u64,
+    /// How long it was ready to run but had no processor.
+    waited_ns: u64,
+    /// Processors that it may run on.
+    cpus: BTreeSet<usize>,
+}
+
+impl Thread {
+    fn since(&self, earlier: Option<&Thread>) -> Thread {
+        let (ran_ns, waited_ns) = earlier.map_or((0, 0), |earlier| (earlier.ran_ns, earlier.waited_ns));
+        Thread {
+            ran_ns: self.ran_ns.saturating_sub(ran_ns),
+            waited_ns: self.waited_ns.saturating_sub(waited_ns),
+            cpus: self.cpus.clone(),
+        }
+    }
 }
 
 /// What a process used between two moments.
@@ -28,7 +54,8 @@ pub struct CpuUse {
     pub system_ns: f64,
     /// How busy it was: the share of its busiest thread or, if threads share processors, of those.
     pub utilisation: f64,
-    /// How much of the time its threads waited for a processor, taken together.
+    /// How much of the time the thread that fared worst was ready, but had no processor for longer than its
+    /// neighbours, of this process and of the generator, ran.
     pub waited: f64,
 }
 
@@ -40,35 +67,24 @@ impl CpuUse {
 
 impl CpuSample {
     pub fn of(process: u32) -> io::Result<CpuSample> {
-        let folder = PathBuf::from(format!("/proc/{process}"));
-        let mut thread_ns = HashMap::new();
-        let mut wait_ns = 0;
-        let mut cpus = BTreeSet::new();
-        for entry in std::fs::read_dir(folder.join("task"))? {
-            let task = entry?.path();
-            let Some(thread) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
-                continue;
-            };
-            // A thread that ended meanwhile has no files any more.
-            let Ok(schedstat) = std::fs::read_to_string(task.join("schedstat")) else { continue };
-            let mut numbers = schedstat.split(' ').map(|number| number.parse::<u64>().unwrap_or(0));
-            thread_ns.insert(thread, numbers.next().unwrap_or(0));
-            wait_ns += numbers.next().unwrap_or(0);
-            cpus.extend(allowed_cpus(&task));
-        }
-        let (user_ticks, system_ticks) = ticks(&std::fs::read_to_string(folder.join("stat"))?)
+        let own = std::process::id();
+        let generator = if process == own { Threads::new() } else { threads_of(own)? };
+        let threads = threads_of(process)?;
+        let (user_ticks, system_ticks) = ticks(&std::fs::read_to_string(format!("/proc/{process}/stat"))?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat is not understood"))?;
-        Ok(CpuSample { thread_ns, wait_ns, user_ticks, system_ticks, cpus: cpus.len().max(1) })
+        Ok(CpuSample { threads, generator, user_ticks, system_ticks })
     }
 
     /// What was used since `earlier`, which lies `elapsed_ns` back.
     pub fn since(&self, earlier: &CpuSample, elapsed_ns: u64) -> CpuUse {
-        let used = self
-            .thread_ns
-            .iter()
-            .map(|(thread, &ns)| ns.saturating_sub(earlier.thread_ns.get(thread).copied().unwrap_or(0)));
-        let (total_ns, busiest_ns) =
-            used.fold((0, 0), |(total, busiest): (u64, u64), ns| (total + ns, busiest.max(ns)));
+        let since = |now: &Threads, then: &Threads| -> Vec<Thread> {
+            now.iter().map(|(number, thread)| thread.since(then.get(number))).collect()
+        };
+        let threads = since(&self.threads, &earlier.threads);
+        let generator = since(&self.generator, &earlier.generator);
+        let total_ns: u64 = threads.iter().map(|thread| thread.ran_ns).sum();
+        let busiest_ns = threads.iter().map(|thread| thread.ran_ns).max().unwrap_or(0);
+        let cpus: BTreeSet<usize> = threads.iter().flat_map(|thread| &thread.cpus).copied().collect();
         let user_ticks = self.user_ticks.saturating_sub(earlier.user_ticks) as f64;
         let system_ticks = self.system_ticks.saturating_sub(earlier.system_ticks) as f64;
         let user_share = user_ticks / (user_ticks + system_ticks).max(1.0);
@@ -77,10 +93,36 @@ impl CpuSample {
         CpuUse {
             user_ns: total * user_share,
             system_ns: total * (1.0 - user_share),
-            waited: self.wait_ns.saturating_sub(earlier.wait_ns) as f64 / elapsed,
-            utilisation: (busiest_ns as f64 / elapsed).max(total / elapsed / self.cpus as f64),
+            waited: waited_for_others_ns(&threads, &generator) as f64 / elapsed,
+            utilisation: (busiest_ns as f64 / elapsed).max(total / elapsed / cpus.len().max(1) as f64),
         }
     }
+}
+
+/// How long the thread that fared worst waited while none of its neighbours can have had the processor: whoever of
+/// both processes may run where it may.
+fn waited_for_others_ns(threads: &[Thread], generator: &[Thread]) -> u64 {
+    let waited = threads.iter().enumerate().map(|(index, thread)| {
+        let siblings =
+            threads.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
+        let neighbours = siblings.chain(generator).filter(|other| !other.cpus.is_disjoint(&thread.cpus));
+        thread.waited_ns.saturating_sub(neighbours.map(|other| other.ran_ns).sum())
+    });
+    waited.max().unwrap_or(0)
+}
+
+fn threads_of(process: u32) -> io::Result<Threads> {
+    let mut threads = Threads::new();
+    for entry in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let task = entry?.path();
+        let Some(number) = task.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+        // A thread that ended meanwhile has no files any more.
+        let Ok(schedstat) = std::fs::read_to_string(task.join("schedstat")) else { continue };
+        let mut numbers = schedstat.split(' ').map(|number| number.parse::<u64>().unwrap_or(0));
+        let (ran_ns, waited_ns) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        threads.insert(number, Thread { ran_ns, waited_ns, cpus: allowed_cpus(&task).into_iter().collect() });
+    }
+    Ok(threads)
 }
 
 /// User and system time in the text of `stat`: fields 14 and 15, the second being a name that may hold
@@ -175,6 +217,46 @@ mod tests {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 11 22 0 0 20 0 1 0 100";
         assert_eq!(ticks(stat), Some((11, 22)));
         assert_eq!(ticks("nonsense"), None);
+    }
+
+    fn thread(ran_ns: u64, waited_ns: u64, cpus: &[usize]) -> Thread {
+        Thread { ran_ns, waited_ns, cpus: cpus.iter().copied().collect() }
+    }
+
+    #[test]
+    fn shards_on_one_processor_wait_for_each_other() {
+        // Four that keep it busy: three quarters of the time each waits for the other three.
+        let alone: Vec<Thread> = (0..4).map(|_| thread(250, 750, &[0])).collect();
+        assert_eq!(waited_for_others_ns(&alone, &[]), 0);
+        // Somebody else has a fifth.
+        let beside: Vec<Thread> = (0..4).map(|_| thread(200, 800, &[0])).collect();
+        assert_eq!(waited_for_others_ns(&beside, &[]), 200);
+        // On a processor each they do not wait for each other.
+        let apart: Vec<Thread> = (0..4).map(|cpu| thread(500, 100 * cpu as u64, &[cpu])).collect();
+        assert_eq!(waited_for_others_ns(&apart, &[]), 300);
+        assert_eq!(waited_for_others_ns(&[], &[]), 0);
+    }
+
+    #[test]
+    fn the_generator_is_nobody_else() {
+        let server = [thread(400, 600, &[0])];
+        assert_eq!(waited_for_others_ns(&server, &[thread(600, 400, &[0, 1])]), 0);
+        assert_eq!(waited_for_others_ns(&server, &[thread(500, 400, &[0])]), 100);
+        assert_eq!(waited_for_others_ns(&server, &[thread(900, 0, &[1])]), 600);
+    }
+
+    #[test]
+    fn threads_count_from_the_earlier_sample() {
+        let sample = |ran_ns, waited_ns| CpuSample {
+            threads: Threads::from([(7, thread(ran_ns, waited_ns, &[0, 1]))]),
+            generator: Threads::new(),
+            user_ticks: 0,
+            system_ticks: 0,
+        };
+        let used = sample(1_500, 900).since(&sample(1_000, 400), 1_000);
+        assert_eq!((used.total_ns(), used.waited, used.utilisation), (500.0, 0.5, 0.5));
+        // Nothing in no time.
+        assert_eq!(sample(1, 1).since(&sample(1, 1), 0).waited, 0.0);
     }
 
     #[test]

@@ -54,9 +54,7 @@ impl<'a> Reporter<'a> {
     /// Before the first run; `server` is what the server calls itself.
     pub fn begin(options: &'a LoadOptions, server: String) -> Result<Reporter<'a>, Failure> {
         if let Some(path) = &options.json {
-            // Better now than after the load.
-            let opened = std::fs::File::options().create(true).append(true).open(path);
-            opened.map_err(|error| Failure::System(format!("--json {}: {error}", path.display())))?;
+            open_json(path)?;
         }
         let result = ResultFile::begin(server);
         let comments = [result.generator.clone(), result.command_line.join(" "), result.machine.clone()];
@@ -198,6 +196,19 @@ fn bottleneck_note(result: &TestResult) -> Option<&'static str> {
         Some(true) => Some("the generator was the bottleneck, not the server"),
         None => Some("the generator was busy all the time: it may be the bottleneck, see --server-pid"),
     }
+}
+
+/// Whether a file can be written is better known before a load than after it.
+pub fn open_json(path: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::options().create(true).append(true).open(path);
+    opened.map(drop).map_err(|error| Failure::System(format!("--json {}: {error}", path.display())))
+}
+
+/// Makes the folder that results go to, and fails if nothing can be written there: better before a load than after
+/// it.
+pub fn check_folder(path: &Path) -> Result<(), Failure> {
+    let written = std::fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path));
+    written.map(drop).map_err(|error| Failure::System(format!("--output {}: {error}", path.display())))
 }
 
 pub fn write_json(path: &Path, results: &impl Serialize) -> Result<(), Failure> {

@@ -199,7 +199,8 @@ pub struct ServerCost {
     pub system_ns_per_request: f64,
     /// 1 is all of its processor.
     pub utilisation: f64,
-    /// How much of the time its threads were ready but had no processor, taken together.
+    /// How much of the time, at least, the thread that fared worst was ready while neither the server's other
+    /// threads nor the generator had its processor.
     pub waited: f64,
 }
 

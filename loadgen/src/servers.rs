@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::{Address, Client, Handshake};
 use crate::error::Failure;
+use crate::interrupt;
 use crate::options::{CpuList, CpuListParser};
 use crate::origin::server_name;
 
@@ -124,6 +126,8 @@ impl Server {
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).current_dir(folder.path()).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(failed)?).stderr(log.try_clone().map_err(failed)?);
+        // Ctrl-C is for us: a group of its own keeps the server until what was measured is told.
+        command.process_group(0);
         let cpus = cpu_set(&launch.cpus);
         // SAFETY: two system calls that are allowed between fork and exec. The server must not outlive us,
         // however we end.
@@ -143,6 +147,7 @@ impl Server {
             Server { child, port: launch.port, handshake: launch.handshake.clone(), log, _folder: folder };
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
+            interrupt::check()?;
             if let Ok(Some(status)) = server.child.try_wait() {
                 let line = launch.arguments.join(" ");
                 return Err(server.failure(&format!("{name} {line}: ended at once, {status}")));
@@ -259,6 +264,7 @@ pub fn free_port() -> Result<u16, Failure> {
 fn wait_until_free(address: &Address) -> Result<(), Failure> {
     let deadline = Instant::now() + FREE_TIMEOUT;
     while Client::connect(address, &Handshake::default()).is_ok() {
+        interrupt::check()?;
         if Instant::now() >= deadline {
             return Err(Failure::System(format!("somebody listens on {address} already: see --port")));
         }
@@ -333,15 +339,28 @@ pub struct MachineLock {
 }
 
 impl MachineLock {
+    /// Waits as long as another has it, or until the user wants no more.
     pub fn take(path: Option<&Path>) -> Result<MachineLock, Failure> {
         let Some(path) = path else { return Ok(MachineLock { _file: None }) };
         let failed = |error: std::io::Error| Failure::System(format!("--lock {}: {error}", path.display()));
         let file = File::options().create(true).append(true).open(path).map_err(failed)?;
-        // SAFETY: a plain system call on a descriptor that we own; closing it gives the lock back.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } != 0 {
-            return Err(failed(std::io::Error::last_os_error()));
+        let (sender, receiver) = mpsc::channel();
+        // A thread of its own stands in the queue for the lock, while this one hears of Ctrl-C. A lock that comes
+        // after that is given back when the message is dropped.
+        std::thread::spawn(move || {
+            // SAFETY: a plain system call on a descriptor that we own; closing it gives the lock back.
+            let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } == 0;
+            let _ = sender.send(if taken { Ok(file) } else { Err(std::io::Error::last_os_error()) });
+        });
+        loop {
+            match receiver.recv_timeout(START_INTERVAL) {
+                Ok(file) => return Ok(MachineLock { _file: Some(file.map_err(failed)?) }),
+                Err(RecvTimeoutError::Timeout) => interrupt::check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::System(format!("--lock {}: nobody waits for it", path.display())));
+                }
+            }
         }
-        Ok(MachineLock { _file: Some(file) })
     }
 }
 

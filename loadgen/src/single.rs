@@ -5,6 +5,7 @@ use clap::Parser;
 use crate::client::{Address, Handshake};
 use crate::error::Failure;
 use crate::options::{Cli, CpuList, EngineChoice, ServerOptions};
+use crate::outcome::INTERRUPTED;
 use crate::result::Run;
 use crate::runner;
 use crate::running::Running;
@@ -75,6 +76,9 @@ fn access(handshake: &Handshake) -> ServerOptions {
 
 /// A generator that was the bottleneck is no failure here: it is shown beside the figures.
 fn check(run: &Run) -> Result<(), Failure> {
+    if run.failure.as_deref() == Some(INTERRUPTED) {
+        return Err(Failure::Interrupted(format!("{}: {INTERRUPTED}", run.name)));
+    }
     if let Some(reason) = &run.failure {
         return Err(Failure::ServerGone(format!("{}: {reason}", run.name)));
     }

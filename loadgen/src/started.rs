@@ -6,11 +6,12 @@
 //! ```
 
 use crate::error::Failure;
+use crate::find_rate::{self, FindRateOptions};
 use crate::options::{CpuList, LoadOptions};
 use crate::report::{Audience, Reporter};
 use crate::runner;
 use crate::servers::{CommandLine, Launch, Server, free_port};
-use crate::sweep::{FindRateOptions, Sweep};
+use crate::sweep::Sweep;
 
 /// In the command line of a server: the step of a sweep.
 const SHARDS_WORD: &str = "{shards}";
@@ -35,9 +36,9 @@ pub fn find_rate(options: &FindRateOptions) -> Result<(), Failure> {
     match steps(&options.load)?.as_deref() {
         Some([step]) => {
             let server = step.start()?;
-            runner::find_rate(&FindRateOptions { load: step.options_for(&server), ..options.clone() })
+            find_rate::run(&FindRateOptions { load: step.options_for(&server), ..options.clone() })
         }
-        _ => runner::find_rate(options),
+        _ => find_rate::run(options),
     }
 }
 

@@ -4,7 +4,8 @@ use crate::check::{Check, Missed};
 use crate::command::{Requests, Test};
 use crate::draws::{Distribution, KeySet};
 use crate::keys::Random;
-use crate::profile::compile::{Compiled, Parts, State};
+use crate::profile::compile::Parts;
+use crate::profile::requests::{Compiled, State};
 use crate::tally::KindName;
 
 /// All that the workers of a run have to know of it.

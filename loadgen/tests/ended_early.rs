@@ -4,7 +4,6 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use polder_loadgen::result::ResultFile;
 use support::server::Server;
@@ -24,9 +23,11 @@ fn a_signal_leaves_the_result_so_far() {
         let path = folder.path().join("result.json");
         let json = path.display().to_string();
         for length in [&["--seconds", "60"], &["-n", "1000000000"]] {
-            let words = [&["-t", "set,get", "-r", "100", "--json", &json][..], length].concat();
+            let words =
+                [&["-t", "set,get", "-r", "100", "--warmup", "0", "--json", &json][..], length].concat();
+            server.ask(&["CONFIG", "RESETSTAT"]);
             let process = load(server.port, &words);
-            std::thread::sleep(Duration::from_millis(1500));
+            server.await_calls("set", 50_000);
             assert!(
                 Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success()
             );
@@ -40,6 +41,25 @@ fn a_signal_leaves_the_result_so_far() {
             assert!(run.requests > 0 && run.seconds < 30.0, "{} in {} s", run.requests, run.seconds);
         }
     }
+}
+
+/// Steps that came before are kept, as is the one that was cut short.
+#[test]
+fn a_signal_leaves_the_steps_of_a_search() {
+    let server = Server::redis(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["find-rate", "--p99", "10s", "--start-rate", "1k", "--seconds", "60", "-t", "ping"]);
+    command.args(["-p", &server.port.to_string(), "--json"]).arg(&path).stdout(Stdio::piped());
+    let process = command.stderr(Stdio::piped()).spawn().unwrap();
+    server.await_calls("ping", 200);
+    assert!(Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("PING: 1000/s: "), "{output:?}");
+    let runs = ResultFile::parse(&std::fs::read(&path).unwrap()).unwrap().runs;
+    assert_eq!(runs.iter().map(|run| run.failure.as_deref()).collect::<Vec<_>>(), [Some("interrupted")]);
 }
 
 #[test]

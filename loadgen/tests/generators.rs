@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -66,4 +67,22 @@ fn generators_without_a_figure() {
     assert!(said.contains("requests came to the server"), "{said}");
     let said = with_script("#!/bin/sh\necho no room for it >&2; exit 3\n");
     assert!(said.contains("exit status: 3: no room for it"), "{said}");
+}
+
+/// What was measured before Ctrl-C is shown and kept.
+#[test]
+fn figures_that_the_user_does_not_wait_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.args(["generators", "--server", "redis-server --save ''", "--output"]).arg(folder.path());
+    command.args(["-t", "get", "-P", "16", "--seconds", "0.2", "--rounds", "500"]);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("round 2 of 500")), "no second round");
+    assert!(Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{shown}");
+    assert!(shown.contains("redis-benchmark") && shown.contains("ended early: "), "{shown}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }

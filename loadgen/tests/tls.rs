@@ -3,7 +3,6 @@
 mod support;
 
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use polder_loadgen::result::Run;
 
@@ -222,12 +221,10 @@ fn the_wrong_port() {
 fn a_server_that_dies() {
     let papers = Papers::new();
     let server = Server::start(&papers, &["--tls-auth-clients", "no"]);
-    let process = server.plain.id();
-    let killer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(700));
-        Command::new("kill").args(["-9", &process.to_string()]).status().unwrap()
-    });
-    let runs = runs(&format!("-p {} --tls --insecure --seconds 30 -t ping", server.tls_port));
-    assert!(killer.join().unwrap().success());
+    let line = format!("-p {} --tls --insecure --seconds 30 --warmup 0 -t ping", server.tls_port);
+    let load = std::thread::spawn(move || runs(&line));
+    server.plain.await_calls("ping", 10_000);
+    assert!(Command::new("kill").args(["-9", &server.plain.id().to_string()]).status().unwrap().success());
+    let runs = load.join().unwrap();
     assert!(runs[0].failure.is_some() && runs[0].requests > 0, "{:?}", runs[0].failure);
 }

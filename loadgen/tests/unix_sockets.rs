@@ -84,7 +84,7 @@ fn a_server_that_goes_away() {
     let load = std::thread::spawn(move || {
         program(&["-s", socket.to_str().unwrap(), "-t", "set", "--seconds", "30"])
     });
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    server.await_calls("set", 1000);
     drop(server);
     let output = load.join().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::client::{Address, Client, Handshake, Value};
 use crate::error::Failure;
+use crate::interrupt;
 
 use super::plan::Setup;
 
@@ -101,11 +102,11 @@ impl Collection {
 
     /// Fills the server that listens at `address` and has the process number `process`.
     pub fn measure(self, setup: Setup, address: &Address, process: u32) -> Result<Footprint, Failure> {
-        let failed = |error: std::io::Error| Failure::System(format!("{}: {error}", self.name()));
+        let failed = |error: std::io::Error| self.failed(&error);
         let mut client = Client::connect(address, &Handshake::default()).map_err(failed)?;
         let mut state = || Ok((used_bytes(&mut client)?, resident_bytes(process)?));
         let before = state().map_err(failed)?;
-        self.fill(address).map_err(failed)?;
+        self.fill(address)?;
         let after = state().map_err(failed)?;
         Ok(Footprint {
             setup,
@@ -115,8 +116,13 @@ impl Collection {
         })
     }
 
-    fn fill(self, address: &Address) -> std::io::Result<()> {
-        let mut client = Client::connect(address, &Handshake::default())?;
+    fn failed(self, error: &std::io::Error) -> Failure {
+        Failure::System(format!("{}: {error}", self.name()))
+    }
+
+    fn fill(self, address: &Address) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| self.failed(&error);
+        let mut client = Client::connect(address, &Handshake::default()).map_err(failed)?;
         let (mut pipeline, mut commands) = (Vec::new(), 0);
         for number in 0..self.commands() {
             let words = self.words(number);
@@ -126,7 +132,8 @@ impl Collection {
             }
             commands += 1;
             if pipeline.len() >= PIPELINE_BYTES || number + 1 == self.commands() {
-                client.send_and_check(&pipeline, commands)?;
+                interrupt::check()?;
+                client.send_and_check(&pipeline, commands).map_err(failed)?;
                 pipeline.clear();
                 commands = 0;
             }

@@ -19,11 +19,15 @@ use std::path::{Path, PathBuf};
 
 use crate::client::{Address, Handshake};
 use crate::error::Failure;
+use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, own_words};
+use crate::measure::Subject;
 use crate::options::{BenchOptions, CpuList, LoadOptions, ServerOptions};
-use crate::report;
+use crate::outcome;
+use crate::report::{self, TestResult};
 use crate::runner;
 use crate::servers::{Launch, MachineLock, Server};
+use crate::tally::NoObserver;
 
 use benchmark::RedisBenchmark;
 use memory::Collection;
@@ -48,6 +52,7 @@ struct Run<'a> {
 }
 
 pub fn run(options: &BenchOptions) -> Result<(), Failure> {
+    report::check_folder(&options.output)?;
     let (rounds, seconds) = if options.quick { QUICK } else { FULL };
     let run = Run {
         options,
@@ -68,14 +73,23 @@ pub fn run(options: &BenchOptions) -> Result<(), Failure> {
     }
     let parts = if options.only.is_empty() { Part::DEFAULT.to_vec() } else { options.only.clone() };
     let mut report = Report::new(machine, run.seconds);
+    let _caught = Caught::begin();
     for round in 0..run.rounds {
         for part in &parts {
             run.round(*part, round, &mut report);
         }
     }
-    let path = write(options, &report)?;
+    let interrupted = interrupt::check();
+    if let Err(failure) = &interrupted {
+        if report.is_empty() {
+            return interrupted;
+        }
+        report.note(format!("the rest: {failure}"));
+    }
     print!("{}", report.markdown());
+    let path = write(options, &report)?;
     eprintln!("written to {} and .json", path.display());
+    interrupted?;
     match report.notes.len() {
         0 => Ok(()),
         _ => Err(Failure::System("not everything could be measured: see the notes".into())),
@@ -95,10 +109,13 @@ impl Run<'_> {
             setups.reverse();
         }
         for setup in setups {
+            if interrupt::is_requested() {
+                return;
+            }
             eprintln!("round {} of {rounds}: {}", round + 1, setup.name());
             // What one setup cannot do, another may.
             if let Err(failure) = self.with_setup(part, setup, report) {
-                note(report, format!("{}: {}: {failure}", part.name(), setup.name()));
+                note(report, &failure, format!("{}: {}", part.name(), setup.name()));
             }
         }
     }
@@ -158,11 +175,14 @@ impl Run<'_> {
         let cells = part.cells();
         let mut filled = Vec::new();
         for cell in &cells {
+            if interrupt::is_requested() {
+                return;
+            }
             let outcome = self
                 .fill(setup, server, cell, &mut filled)
                 .and_then(|()| self.measure_cell(setup, server, cell, report));
             if let Err(failure) = outcome {
-                note(report, format!("{}: {}: {}: {failure}", part.name(), setup.name(), cell.test));
+                note(report, &failure, format!("{}: {}: {}", part.name(), setup.name(), cell.test));
             }
         }
     }
@@ -194,8 +214,10 @@ impl Run<'_> {
         let options = self.load_options(setup, server, cell);
         let topology = runner::prepare(&options)?;
         for test in options.chosen_tests()? {
-            let result = runner::measure(&options, self.engine, &topology, &test)?;
-            runner::verdict(&result)?;
+            let subject = Subject::of_test(&options, &topology, &test)?;
+            let run = subject.measure(&options, self.engine, &mut NoObserver)?;
+            outcome::verdict(&run)?;
+            let result = TestResult::of(&run);
             // A cost of nothing would beat every target.
             if result.server.as_ref().is_none_or(|server| server.ns_per_request() <= 0.0) {
                 let text = "no processor time of the server was seen: measure for longer";
@@ -208,6 +230,7 @@ impl Run<'_> {
 
     fn with_collections(&self, setup: Setup, report: &mut Report) -> Result<(), Failure> {
         for collection in Collection::ALL {
+            interrupt::check()?;
             eprintln!("{}: {}", setup.name(), collection.name());
             let server = Server::start(&self.launch(setup))?;
             let address = Address::Tcp { host: "127.0.0.1".into(), port: self.options.port };
@@ -236,7 +259,12 @@ impl Run<'_> {
     }
 }
 
-fn note(report: &mut Report, text: String) {
+/// What could not be measured, and why; that the user ended it is said once, at the end.
+fn note(report: &mut Report, failure: &Failure, what: String) {
+    if matches!(failure, Failure::Interrupted(_)) {
+        return;
+    }
+    let text = format!("{what}: {failure}");
     eprintln!("{text}");
     report.note(text);
 }
@@ -254,7 +282,6 @@ fn find_polder(options: &BenchOptions) -> Result<PathBuf, Failure> {
 /// Writes both files and tells the path of the first.
 fn write(options: &BenchOptions, report: &Report) -> Result<PathBuf, Failure> {
     let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
-    std::fs::create_dir_all(&options.output).map_err(|error| failed(&options.output, error))?;
     let path = options.output.join(format!("{}-{}.md", report.machine.date, options.name));
     std::fs::write(&path, report.markdown()).map_err(|error| failed(&path, error))?;
     report::write_json(&path.with_extension("json"), report)?;

@@ -183,11 +183,6 @@ impl Setup {
         }
     }
 
-    /// Whether its threads share a processor, so that they wait for each other.
-    pub fn has_several_threads(self) -> bool {
-        !matches!(self, Setup::Redis | ONE_SHARD)
-    }
-
     pub fn arguments(self, port: u16, cpu: usize) -> Vec<String> {
         let mut words = vec!["--port".to_string(), port.to_string(), "--bind".into(), "127.0.0.1".into()];
         let mut add = |more: &[&str]| words.extend(more.iter().map(|word| word.to_string()));

@@ -20,12 +20,10 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Whether something else ran on our processors. Several shards on one core wait for each other, so
-    /// of those only the generator tells.
+    /// Whether something else ran on our processors.
     fn is_disturbed(&self) -> bool {
         let server = self.result.server.as_ref().map_or(0.0, |server| server.waited);
-        let alone = !self.setup.has_several_threads();
-        self.result.generator.waited > WAITED_MAX || (alone && server > WAITED_MAX)
+        self.result.generator.waited.max(server) > WAITED_MAX
     }
 }
 
@@ -79,6 +77,11 @@ impl Report {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
+    }
+
+    /// Whether nothing at all was measured.
+    pub fn is_empty(&self) -> bool {
+        self.measurements.is_empty() && self.redis_benchmark.is_empty() && self.memory.is_empty()
     }
 
     pub fn add(&mut self, measurement: Measurement) {

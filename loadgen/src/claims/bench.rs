@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::client::{Address, Client, Handshake, Value};
 use crate::error::Failure;
+use crate::interrupt;
 use crate::options::EngineChoice;
 use crate::result::{LatencyUs, Run, WAITED_MAX};
 use crate::runner;
@@ -27,7 +28,10 @@ const STILLNESS_WATCHED: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 3;
 
 pub struct Bench {
-    pub server: Server,
+    /// None before the first claim, and after one did not start.
+    server: Option<Server>,
+    /// Why it did not start: the next claims hear it at once, for it may take long to find out.
+    start_failure: Option<String>,
     pub quick: bool,
     /// Round trip of the simulated network.
     pub delay: Duration,
@@ -43,14 +47,15 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn start(options: &ClaimsOptions) -> Result<Bench, Failure> {
+    /// Starts no server yet.
+    pub fn new(options: &ClaimsOptions) -> Result<Bench, Failure> {
         let (server_cpus, load_cpus) = options.processors.choose();
         let engine = runner::choose_engine(options.engine)?;
         let (line, tls) = (options.server.clone(), options.tls.clone());
         let handshake = Handshake { tls: tls.read().map_err(Failure::Options)?, ..Handshake::default() };
-        let server = launch(&line, &server_cpus, &handshake)?;
         Ok(Bench {
-            server,
+            server: None,
+            start_failure: None,
             quick: options.quick,
             delay: options.delay,
             line,
@@ -65,23 +70,36 @@ impl Bench {
 
     /// A further server like the one under test, on the network of the calling thread; it ends with that thread.
     pub fn launch(&self) -> Result<Server, Failure> {
-        launch(&self.line, &self.server_cpus, &self.handshake)
+        let launch = self.line.launch(free_port()?, &self.server_cpus);
+        Server::start(&Launch { handshake: self.handshake.clone(), ..launch })
     }
 
-    /// Takes a fresh server if the last claim failed on this one, or if it does not answer.
+    /// Takes a fresh server if there is none, if the last claim failed on this one, or if it does not answer.
     pub fn ready(&mut self) -> Result<(), Failure> {
+        if let Some(reason) = &self.start_failure {
+            return Err(Failure::System(reason.clone()));
+        }
         if self.is_spoiled || self.ask(&["PING"]).is_err() {
-            self.server.stop();
-            self.server = self.launch()?;
+            // The old one ends before the new one begins.
+            self.server = None;
+            let server = self.launch().map_err(|failure| failure.behind("server did not start"));
+            if let Err(Failure::System(reason)) = &server {
+                self.start_failure = Some(reason.clone());
+            }
+            self.server = Some(server?);
             self.is_spoiled = false;
         }
         Ok(())
     }
 
+    pub fn server(&self) -> Result<&Server, Failure> {
+        self.server.as_ref().ok_or_else(|| Failure::ServerGone("there is no server".into()))
+    }
+
     /// A claim failed: nobody knows what the server does now. Tells why, and whether the server ended.
     pub fn spoiled(&mut self, failure: &Failure) -> String {
         self.is_spoiled = true;
-        let end = if failure.is_server_gone() { self.server.end() } else { None };
+        let end = self.server.as_mut().filter(|_| failure.is_server_gone()).and_then(Server::end);
         end.map_or_else(|| failure.to_string(), |end| format!("{failure}; {end}"))
     }
 
@@ -102,7 +120,7 @@ impl Bench {
 
     /// Measures the load of these words of a command line.
     pub fn load(&self, words: &[&str]) -> Result<Run, Failure> {
-        let target = Target::started(&self.server, self.engine, &self.load_cpus).with_tls(&self.tls);
+        let target = Target::started(self.server()?, self.engine, &self.load_cpus).with_tls(&self.tls);
         // The default is for measurements that are longer than those of a quick run.
         let is_timed = words.contains(&"--seconds");
         let warmup: &[&str] = if is_timed && self.quick { &["--warmup", "0.1"] } else { &[] };
@@ -126,7 +144,7 @@ impl Bench {
     }
 
     pub fn client(&self) -> Result<Client, Failure> {
-        self.server.client()
+        self.server()?.client()
     }
 
     /// Connects to another port of this machine, behind which the server is.
@@ -164,6 +182,7 @@ impl Bench {
         let mut client = self.client()?;
         let mut number = 0;
         while number < count {
+            interrupt::check()?;
             let end = (number + depth).min(count);
             let pipeline: String = (number..end).map(&command).collect();
             gone(client.send_and_check(pipeline.as_bytes(), (end - number) as usize))?;
@@ -203,7 +222,7 @@ impl Bench {
     }
 }
 
-/// How much of the time the load, or a server of one thread, was ready but had no processor.
+/// How much of the time the load or the server was ready while something else had its processor.
 pub fn disturbance(run: &Run) -> f64 {
     run.generator.waited.max(run.server.as_ref().map_or(0.0, |server| server.waited))
 }
@@ -220,10 +239,6 @@ pub fn record(latency_ns: &mut Histogram<u64>, latency: Duration) {
 /// A question that was not answered well ends a claim: by an error reply, or because the server is gone.
 pub fn gone<T>(result: std::io::Result<T>) -> Result<T, Failure> {
     result.map_err(|error| Failure::of_answer("the server under test", &error))
-}
-
-fn launch(line: &CommandLine, cpus: &[usize], handshake: &Handshake) -> Result<Server, Failure> {
-    Server::start(&Launch { handshake: handshake.clone(), ..line.launch(free_port()?, cpus) })
 }
 
 pub fn integer(value: &Value) -> i64 {

@@ -1,14 +1,14 @@
 //! The claims: what is said of a server, measured on it here and now, each with a verdict.
 //!
 //! ```text
-//!   start the server ─► for each claim: does it have the commands? ─► FLUSHALL ─► measure ─► verdict
+//!   for each claim: is the server there? ─► has it the commands? ─► FLUSHALL ─► measure ─► verdict
 //!   ─► summary; exit code 1 if a claim does not hold or failed
 //! ```
 //!
 //! A claim is a function of a [`Bench`]. It says what it measured in words and figures, and how a sceptic
 //! does the same by hand. A server that lacks a command makes a claim neither true nor false: that is said.
 //! So is why a measurement failed, by error replies or because the server ended: the next claim has a fresh
-//! server then.
+//! server then. A server that does not start fails all of them, without another try.
 
 mod bench;
 mod collections;
@@ -26,9 +26,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::Failure;
+use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, quoted_words};
-use crate::report::write_json;
+use crate::report::{open_json, write_json};
 use crate::result::ResultFile;
+use crate::servers::Server;
 
 use bench::Bench;
 pub use options::ClaimsOptions;
@@ -131,15 +133,25 @@ const FORMAT: u32 = 1;
 /// In the error reply of a server that lacks a command.
 const UNKNOWN_COMMAND: &str = "unknown command";
 
+/// Instead of what the server calls itself.
+const NO_NAME: &str = "it does not tell its name";
+
+/// Instead of its port, where there is none.
+const NO_PORT: &str = "PORT";
+
 pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
     if options.list {
         CLAIMS.iter().for_each(|claim| println!("{:<12} {}", claim.name, claim.text));
         return Ok(());
     }
     let claims = chosen(&options.only)?;
+    options.json.as_deref().map_or(Ok(()), open_json)?;
     let machine = Machine::describe(&[], String::new());
-    let mut bench = Bench::start(options)?;
-    let begun = ResultFile::begin(bench.server.name()?);
+    let mut bench = Bench::new(options)?;
+    let _caught = Caught::begin();
+    // Why there is no server is told by every claim.
+    let name = bench.ready().and_then(|()| bench.server()?.name());
+    let begun = ResultFile::begin(name.unwrap_or_else(|_| NO_NAME.into()));
     println!("server   {} ({})", options.server.text, begun.server);
     let tls_words = quoted_words(options.tls.words());
     if options.tls.tls {
@@ -151,7 +163,10 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
         println!("NOTE     load average {:.2}: something else runs here", machine.load_average);
     }
     let mut judged = Vec::new();
-    for claim in claims {
+    for claim in &claims {
+        if interrupt::is_requested() {
+            break;
+        }
         let result = judge(claim, &mut bench, &tls_words);
         print(&result);
         judged.push(result);
@@ -169,6 +184,10 @@ pub fn run(options: &ClaimsOptions) -> Result<(), Failure> {
             claims: &judged,
         };
         write_json(path, &file)?;
+    }
+    if interrupt::is_requested() {
+        let text = format!("interrupted: {} of {} claims were come to", judged.len(), claims.len());
+        return Err(Failure::Interrupted(text));
     }
     conclude(&judged)
 }
@@ -207,8 +226,8 @@ fn judge(claim: &'static Claim, bench: &mut Bench, tls_words: &str) -> Judged {
             (Verdict::NotAvailable, None)
         }
         // A server without COMMAND INFO says it when it is asked to do it.
-        Err(failure) if failure.to_string().contains(UNKNOWN_COMMAND) => {
-            finding.say(format!("no further: {failure}"));
+        Err(Failure::Replies(text)) if text.contains(UNKNOWN_COMMAND) => {
+            finding.say(format!("no further: {text}"));
             (Verdict::NotAvailable, None)
         }
         Err(failure) => (Verdict::Failed, Some(bench.spoiled(&failure))),
@@ -220,13 +239,14 @@ fn judge(claim: &'static Claim, bench: &mut Bench, tls_words: &str) -> Judged {
         failure,
         measured: finding.measured,
         figures: finding.figures,
-        by_hand: by_hand(claim, bench.server.port(), tls_words),
+        by_hand: by_hand(claim, bench.server().ok().map(Server::port), tls_words),
     }
 }
 
-fn by_hand(claim: &Claim, port: u16, tls_words: &str) -> String {
+fn by_hand(claim: &Claim, port: Option<u16>, tls_words: &str) -> String {
+    let port = port.map_or(NO_PORT.into(), |port| port.to_string());
     let access = format!("-p {{port}} {tls_words}");
-    claim.by_hand.replace("-p {port}", access.trim_end()).replace("{port}", &port.to_string())
+    claim.by_hand.replace("-p {port}", access.trim_end()).replace("{port}", &port)
 }
 
 fn measure(claim: &Claim, bench: &mut Bench, finding: &mut Finding) -> Result<(), Failure> {
@@ -281,11 +301,12 @@ mod tests {
 
     #[test]
     fn by_hand_there_is_tls_too() {
-        let plain = by_hand(&messages::PUBLISH, 7000, "");
+        let plain = by_hand(&messages::PUBLISH, Some(7000), "");
         assert!(plain.starts_with("redis-cli -p 7000 SUBSCRIBE channel"), "{plain}");
-        let text = by_hand(&messages::PUBLISH, 7000, "--tls --cacert ca.crt");
+        let text = by_hand(&messages::PUBLISH, Some(7000), "--tls --cacert ca.crt");
         assert!(text.contains("redis-cli -p 7000 --tls --cacert ca.crt PUBLISH channel"), "{text}");
         assert!(text.contains("tcpdump -i lo port 7000 beside"), "{text}");
+        assert!(by_hand(&messages::PUBLISH, None, "").starts_with("redis-cli -p PORT SUBSCRIBE"));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Both {
 
 fn pipeline(bench: &Bench, finding: &mut Finding) -> Result<(), Failure> {
     let round_trip = humantime::format_duration(bench.delay);
-    let relayed = relay::start(bench.server.port(), bench.delay);
+    let relayed = relay::start(bench.server()?.port(), bench.delay);
     let port = relayed.map_err(|error| Failure::System(format!("the relay: {error}")))?;
     let far = Both::measure(&mut bench.client_at(port)?)?;
     finding.holds = far.holds();

@@ -19,9 +19,11 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
+use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, own_words};
+use crate::options::EngineChoice;
 use crate::origin::server_name;
-use crate::report::write_json;
+use crate::report::{check_folder, write_json};
 use crate::result::{ResultFile, Run};
 use crate::runner;
 use crate::servers::MachineLock;
@@ -35,6 +37,7 @@ use table::{Cell, Comparison, LETTERS, Sample};
 const WARMUP_SHARE: f64 = 0.25;
 
 pub fn run(options: &CompareOptions) -> Result<(), Failure> {
+    check_folder(&options.output)?;
     let engine = runner::choose_engine(options.engine)?;
     let (server_cpus, load_cpus) = options.processors.choose();
     let cells = options.cells()?;
@@ -55,24 +58,58 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
             .note("the server and the load share a processor: latencies and rates are those of both".into());
     }
     let begun = ResultFile::begin(String::new());
-    for round in 0..options.rounds {
+    let mut outcome = Ok(());
+    let _caught = Caught::begin();
+    'rounds: for round in 0..options.rounds {
         for side in order(round) {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, sides[side].text());
-            let _lock = MachineLock::take(options.lock.as_deref())?;
-            let server = sides[side].ready(&server_cpus)?;
-            if round == 0 {
-                comparison.names[side] = server_name(&mut server.client()?);
-                server.saving(LETTERS[side]).into_iter().for_each(|note| comparison.note(note));
-            }
-            let target = server.target(engine, &load_cpus).with_tls(&options.tls);
-            for cell in &cells {
-                let run = measure(&target, options, cell)?;
-                comparison.add(Sample { side, round, cell: cell.clone(), run });
+            let turn =
+                Turn { side, round, options, engine, server_cpus: &server_cpus, load_cpus: &load_cpus };
+            if let Err(failure) = turn.measure(&sides[side], &cells, &mut comparison) {
+                outcome = Err(failure);
+                break 'rounds;
             }
         }
     }
+    if let Err(failure) = &outcome {
+        if comparison.is_empty() {
+            return outcome;
+        }
+        comparison.note(format!("ended early: {failure}; what was measured until then counts"));
+    }
     print!("{}", comparison.text());
-    write(options, &machine, &begun, &comparison)
+    write(options, &machine, &begun, &comparison).and(outcome)
+}
+
+/// A server's part of a round.
+struct Turn<'a> {
+    side: usize,
+    round: u32,
+    options: &'a CompareOptions,
+    engine: EngineChoice,
+    server_cpus: &'a [usize],
+    load_cpus: &'a [usize],
+}
+
+impl Turn<'_> {
+    /// Measures every load; those before one that fails stay.
+    fn measure(&self, side: &Side, cells: &[Cell], comparison: &mut Comparison) -> Result<(), Failure> {
+        let letter = LETTERS[self.side];
+        let _lock = MachineLock::take(self.options.lock.as_deref())?;
+        let server = side.ready(self.server_cpus)?;
+        if self.round == 0 {
+            comparison.names[self.side] = server_name(&mut server.client()?);
+            server.saving(letter).into_iter().for_each(|note| comparison.note(note));
+        }
+        let target = server.target(self.engine, self.load_cpus).with_tls(&self.options.tls);
+        for cell in cells {
+            interrupt::check()?;
+            let run = measure(&target, self.options, cell)
+                .map_err(|failure| failure.behind(&letter.to_string()))?;
+            comparison.add(Sample { side: self.side, round: self.round, cell: cell.clone(), run });
+        }
+        Ok(())
+    }
 }
 
 /// Whoever comes second finds a warmer machine: they take turns, and the turns do, too.
@@ -109,7 +146,6 @@ fn write(
     comparison: &Comparison,
 ) -> Result<(), Failure> {
     let failed = |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
-    std::fs::create_dir_all(&options.output).map_err(|error| failed(&options.output, error))?;
     let path = |end: &str| -> PathBuf { options.output.join(format!("{}{end}", options.name)) };
     let page = path(".md");
     std::fs::write(&page, comparison.markdown(machine, &options.load_text()))

@@ -28,7 +28,7 @@ pub struct Sample {
 pub struct Comparison {
     /// The servers' command lines.
     lines: [String; 2],
-    /// What the servers call themselves.
+    /// What the servers call themselves, once they have been asked.
     pub names: [String; 2],
     samples: Vec<Sample>,
     notes: Vec<String>,
@@ -58,7 +58,7 @@ fn server_ns(run: &Run) -> f64 {
 
 impl Comparison {
     pub fn new(lines: [String; 2]) -> Comparison {
-        Comparison { lines, names: Default::default(), samples: Vec::new(), notes: Vec::new() }
+        Comparison { names: lines.clone(), lines, samples: Vec::new(), notes: Vec::new() }
     }
 
     pub fn note(&mut self, note: String) {
@@ -67,6 +67,10 @@ impl Comparison {
 
     pub fn add(&mut self, sample: Sample) {
         self.samples.push(sample);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -86,6 +90,11 @@ impl Comparison {
 
     fn median_of(&self, side: usize, cell: &Cell, value: impl Fn(&Run) -> f64) -> f64 {
         median(self.runs(side, cell).map(|(_, run)| value(run)).collect())
+    }
+
+    /// A comparison that ended early may have run a load on one side only.
+    fn has_run(&self, side: usize, cell: &Cell) -> bool {
+        self.runs(side, cell).next().is_some()
     }
 
     /// Whether all runs tell the server's processor time.
@@ -109,11 +118,17 @@ impl Comparison {
         let cells = self.cells();
         let row = |cell: &Cell| {
             let rate = |side| {
+                if !self.has_run(side, cell) {
+                    return "-".into();
+                }
                 let rate = units::rate(self.median_of(side, cell, |run| run.requests_per_second));
                 let limited = self.runs(side, cell).any(|(_, run)| run.generator_is_bottleneck == Some(true));
                 if limited { rate + "*" } else { rate }
             };
             let latency = |side| {
+                if !self.has_run(side, cell) {
+                    return "-".into();
+                }
                 let p50 = self.median_of(side, cell, |run| run.total.felt().us.p50);
                 let p99 = self.median_of(side, cell, |run| run.total.felt().us.p99);
                 format!("{p50:.0}/{p99:.0}")
@@ -151,6 +166,7 @@ impl Comparison {
                 .collect();
             let text = match ratio {
                 Some(ratio) => ratio.sentence(),
+                None if (0..2).any(|side| !self.has_run(side, cell)) => "was not run on both".into(),
                 None if missing.is_empty() => "no processor time was seen: measure for longer".into(),
                 None => format!("the processor time of {} was not measured", missing.join(" and ")),
             };
@@ -166,13 +182,17 @@ impl Comparison {
             let text = "* the generator was the bottleneck: the server could answer more than this rate";
             notes.push(text.into());
         }
-        let waited = self.samples.iter().filter(|sample| sample.run.generator.waited > WAITED_MAX).count();
-        if waited > 0 {
-            notes.push(format!(
-                "disturbed: in {waited} of {} measurements something else held the load's processor",
-                self.samples.len()
-            ));
-        }
+        let disturbed = |whose: &str, waited: fn(&Run) -> f64| {
+            let count = self.samples.iter().filter(|sample| waited(&sample.run) > WAITED_MAX).count();
+            (count > 0).then(|| {
+                let all = self.samples.len();
+                format!(
+                    "disturbed: in {count} of {all} measurements something else held the {whose}'s processor"
+                )
+            })
+        };
+        notes.extend(disturbed("load", |run| run.generator.waited));
+        notes.extend(disturbed("server", |run| run.server.as_ref().map_or(0.0, |server| server.waited)));
         notes
     }
 

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::compile::{Parts, State};
+use super::compile::Parts;
+use super::requests::State;
 use crate::client::{Client, Value};
 use crate::error::Failure;
+use crate::interrupt;
 use crate::keys::Random;
 use crate::progress::Progress;
 use crate::units;
@@ -56,6 +58,7 @@ pub fn fill(clients: &mut [Client], parts: &Parts, seed: u64, quiet: bool) -> Re
             for (node, client) in clients.iter_mut().enumerate() {
                 let is_full = requests[node] == PIPELINE_MAX || buffers[node].len() >= PIPELINE_BYTES;
                 if requests[node] > 0 && (node == written && is_full || number + 1 == count) {
+                    interrupt::check()?;
                     client
                         .send_and_check(&buffers[node], requests[node] * commands)
                         .map_err(|error| Failure::of_answer("preload", &error))?;

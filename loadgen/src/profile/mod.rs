@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   file: text of a profile (TOML) ─► Profile as it is written
-//!   compile: its words and placeholders ─► operations as bytes with places to fill
+//!   compile: its words and placeholders ─► requests: bytes with places that are filled for each
 //!   route: which node of a cluster;  fill: setup, required commands, preload
 //! ```
 
 pub mod fill;
 pub mod compile;
 pub mod route;
+pub mod requests;
 pub mod file;
 
 use compile::Parts;

@@ -13,7 +13,8 @@
 
 use polder::keyspace::slot_of;
 
-use super::compile::{Compiled, Parts, Piece, State, Written};
+use super::compile::{Parts, Written};
+use super::requests::{Compiled, Piece, State};
 use crate::client::{Client, Value, encode};
 use crate::keys::Random;
 use crate::topology::Topology;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use polder_loadgen::client::{Address, Client, Handshake, Value};
 use tempfile::TempDir;
 
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub struct Server {
     process: Child,
@@ -62,6 +63,22 @@ impl Server {
 
     pub fn ask(&self, words: &[&str]) -> Value {
         Client::connect(&self.address(), &Handshake::default()).unwrap().ask(words).unwrap()
+    }
+
+    /// How often it has run a command.
+    pub fn calls(&self, command: &str) -> u64 {
+        let Value::Text(info) = self.ask(&["INFO", "commandstats"]) else { panic!("INFO is a text") };
+        let found = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        found.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    }
+
+    /// Waits until a load is under way: however busy the machine, some of its commands were run.
+    pub fn await_calls(&self, command: &str, count: u64) {
+        let end = Instant::now() + LOAD_TIMEOUT;
+        while self.calls(command) < count {
+            assert!(Instant::now() < end, "no load: {} of {count} calls of {command}", self.calls(command));
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// How many keys match a pattern.
