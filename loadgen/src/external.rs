@@ -1,13 +1,19 @@
 //! Other load generators as processes: what they say, and what they and the server used meanwhile.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use crate::error::Failure;
+use crate::interrupt;
 use crate::processes::{CpuSample, CpuUse, ended_children_cpu_ns};
 use crate::result::{GeneratorCost, ServerCost};
 use crate::servers::cpu_set;
+
+/// Between two looks for Ctrl-C.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A generator that has run to its end.
 pub struct External {
@@ -19,24 +25,30 @@ pub struct External {
 }
 
 impl External {
-    /// Runs it on these processors against the server of this process. No other child may end meanwhile.
+    /// Runs it on these processors against the server of this process. No other child may end meanwhile. Ctrl-C
+    /// ends it.
     pub fn run(program: &str, words: &[String], cpus: &[usize], server: u32) -> Result<External, Failure> {
         let failed = |error: std::io::Error| Failure::System(format!("{program}: {error}"));
         let mut command = Command::new(program);
-        command.args(words).stdin(Stdio::null());
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is for us: that it ended by a signal would look like a failure of its own.
+        command.process_group(0);
         let cpus = cpu_set(cpus);
-        // SAFETY: one system call that is allowed between fork and exec.
+        // SAFETY: two system calls that are allowed between fork and exec. It must not outlive us, however we end.
         unsafe {
-            command.pre_exec(move || match &cpus {
-                Some(cpus) if libc::sched_setaffinity(0, size_of_val(cpus), cpus) != 0 => {
-                    Err(std::io::Error::last_os_error())
+            command.pre_exec(move || {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                match &cpus {
+                    Some(cpus) if libc::sched_setaffinity(0, size_of_val(cpus), cpus) != 0 => {
+                        Err(std::io::Error::last_os_error())
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
             });
         }
         let sample = || CpuSample::of(server).map_err(failed);
         let (before, children, start) = (sample()?, ended_children_cpu_ns(), Instant::now());
-        let output = command.output().map_err(failed)?;
+        let output = output_of(command.spawn().map_err(failed)?, failed)?;
         let elapsed_ns = start.elapsed().as_nanos() as u64;
         let server = sample()?.since(&before, elapsed_ns);
         let ended = ended_children_cpu_ns();
@@ -73,4 +85,38 @@ impl External {
             waited: 0.0,
         }
     }
+}
+
+/// What it prints until it ends; kills it when the user wants no more.
+fn output_of(mut child: Child, failed: impl Fn(std::io::Error) -> Failure) -> Result<Output, Failure> {
+    let (reading, ended) = mpsc::channel::<()>();
+    let stdout = child.stdout.take().map(|stream| read_all(stream, reading.clone()));
+    let stderr = child.stderr.take().map(|stream| read_all(stream, reading));
+    while ended.recv_timeout(INTERRUPT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        if let Err(interrupted) = interrupt::check() {
+            // It may have ended this moment.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(interrupted);
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    let text = |reader: Option<std::thread::JoinHandle<Vec<u8>>>| {
+        reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
+    };
+    Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+}
+
+/// Reads on a thread of its own; the sender goes away with the last byte.
+fn read_all(
+    mut stream: impl Read + Send + 'static,
+    reading: mpsc::Sender<()>,
+) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error is all there is.
+        let _ = stream.read_to_end(&mut bytes);
+        drop(reading);
+        bytes
+    })
 }

@@ -21,7 +21,7 @@ use crate::interrupt::{self, Caught};
 use crate::machine::{Machine, own_words};
 use crate::options::{EngineChoice, parse_seconds};
 use crate::origin::field_in;
-use crate::report::write_json;
+use crate::report::{check_folder, write_json};
 use crate::runner;
 use crate::servers::{CommandLine, Launch, MachineLock, ProcessorOptions, Server, free_port};
 use crate::show::table::Table;
@@ -98,6 +98,7 @@ struct Measured {
 }
 
 pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
+    options.output.as_deref().map_or(Ok(()), check_folder)?;
     let engine = runner::choose_engine(options.engine)?;
     let tls = options.tls.read().map_err(Failure::Options)?;
     let handshake = Handshake { tls, ..Handshake::default() };
@@ -132,8 +133,8 @@ pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
             for test in &options.tests {
                 for &pipeline in &options.pipeline {
                     interrupt::check()?;
-                    let samples = with_each(&server, &target, options, &tools, &line.text, (test, pipeline))?;
-                    measured.samples.extend(samples);
+                    let cell = (test.as_str(), pipeline);
+                    with_each(&server, &target, options, &tools, &line.text, cell, &mut measured.samples)?;
                 }
             }
             Ok(())
@@ -150,7 +151,8 @@ pub fn run(options: &GeneratorsOptions) -> Result<(), Failure> {
     kept.and(outcome)
 }
 
-/// The same load by each generator; ours comes first and tells how many requests take the time.
+/// The same load by each generator; ours comes first and tells how many requests take the time. What was measured
+/// before one fails stays.
 fn with_each(
     loaded: &Server,
     target: &Target,
@@ -158,7 +160,8 @@ fn with_each(
     tools: &[Tool],
     server: &str,
     (test, pipeline): (&str, u32),
-) -> Result<Vec<Sample>, Failure> {
+    samples: &mut Vec<Sample>,
+) -> Result<(), Failure> {
     let (seconds, depth) = (options.seconds.to_string(), pipeline.to_string());
     let (clients, keys, bytes) = (CLIENTS.to_string(), KEYS.to_string(), VALUE_BYTES.to_string());
     let words = [
@@ -187,8 +190,7 @@ fn with_each(
         server_ns,
     };
     let server_ns = own.server.as_ref().map_or(0.0, |server| server.ns_per_request());
-    let mut samples =
-        vec![sample(Tool::PolderLoadgen, own.requests, own.generator.ns_per_request, server_ns)];
+    samples.push(sample(Tool::PolderLoadgen, own.requests, own.generator.ns_per_request, server_ns));
     let requests = (own.requests_per_second * options.seconds) as u64 / CLIENTS * CLIENTS;
     for &tool in tools.iter().filter(|tool| **tool != Tool::PolderLoadgen) {
         let mut words = tool.words(loaded.port(), test, pipeline, requests.max(CLIENTS));
@@ -210,7 +212,7 @@ fn with_each(
         let generator_ns = external.generator_cost(requests).ns_per_request;
         samples.push(sample(tool, requests, generator_ns, external.server_cost(requests).ns_per_request()));
     }
-    Ok(samples)
+    Ok(())
 }
 
 /// How many commands the server has had, if it tells.
@@ -347,7 +349,6 @@ impl Measured {
     fn write(&self, folder: &Path, name: &str) -> Result<(), Failure> {
         let failed =
             |path: &Path, error: std::io::Error| Failure::System(format!("{}: {error}", path.display()));
-        std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
         let path = folder.join(format!("{}-{name}.md", self.machine.date));
         std::fs::write(&path, self.markdown()).map_err(|error| failed(&path, error))?;
         write_json(&path.with_extension("json"), self)?;

@@ -4,6 +4,8 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -47,18 +49,47 @@ fn other_generators_speak_tls_too() {
     assert!(is_left_out || shown.contains("memtier_benchmark does not know --tls-ciphersuites"), "{shown}");
 }
 
+/// The program, with this script instead of redis-benchmark in the folder.
+fn with_script_in(folder: &Path, script: &str) -> Command {
+    let program = folder.join("redis-benchmark");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
+    command.env("PATH", path).args(["generators", "--server", "redis-server --save ''"]).args(SHORT);
+    command
+}
+
 /// What is said of a load in which this script stands for redis-benchmark.
 fn with_script(script: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("redis-benchmark");
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_polder-loadgen"));
-    command.env("PATH", path).args(["generators", "--server", "redis-server --save ''"]).args(SHORT);
-    let output = command.output().unwrap();
+    let output = with_script_in(folder.path(), script).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     said(&output)
+}
+
+/// Another generator is ended, too, and what ours has measured before stays.
+#[test]
+fn a_signal_while_another_generator_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", pipe.display());
+    let mut command = with_script_in(folder.path(), &script);
+    // As from a terminal, the signal goes to the whole group.
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = command.spawn().unwrap();
+    let other = std::fs::read_to_string(&pipe).unwrap();
+    let group = format!("-{}", process.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let shown = said(&output);
+    assert!(
+        shown.contains("ended early: interrupted") && shown.contains("no other generator was measured"),
+        "{shown}"
+    );
+    assert!(!Path::new("/proc").join(other.trim()).exists(), "redis-benchmark outlives us");
 }
 
 #[test]
