@@ -1,7 +1,6 @@
 //! Other load generators as processes: what they say, and what they and the server used meanwhile.
 
 use std::io::Read;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use crate::error::Failure;
 use crate::interrupt;
 use crate::processes::{CpuSample, CpuUse, ended_children_cpu_ns};
 use crate::result::{GeneratorCost, ServerCost};
-use crate::servers::cpu_set;
+use crate::servers::make_child;
 
 /// Between two looks for Ctrl-C.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
@@ -31,21 +30,7 @@ impl External {
         let failed = |error: std::io::Error| Failure::System(format!("{program}: {error}"));
         let mut command = Command::new(program);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C is for us: that it ended by a signal would look like a failure of its own.
-        command.process_group(0);
-        let cpus = cpu_set(cpus);
-        // SAFETY: two system calls that are allowed between fork and exec. It must not outlive us, however we end.
-        unsafe {
-            command.pre_exec(move || {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                match &cpus {
-                    Some(cpus) if libc::sched_setaffinity(0, size_of_val(cpus), cpus) != 0 => {
-                        Err(std::io::Error::last_os_error())
-                    }
-                    _ => Ok(()),
-                }
-            });
-        }
+        make_child(&mut command, cpus);
         let sample = || CpuSample::of(server).map_err(failed);
         let (before, children, start) = (sample()?, ended_children_cpu_ns(), Instant::now());
         let output = output_of(command.spawn().map_err(failed)?, failed)?;

@@ -126,22 +126,7 @@ impl Server {
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).current_dir(folder.path()).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(failed)?).stderr(log.try_clone().map_err(failed)?);
-        // Ctrl-C is for us: a group of its own keeps the server until what was measured is told.
-        command.process_group(0);
-        let cpus = cpu_set(&launch.cpus);
-        // SAFETY: two system calls that are allowed between fork and exec. The server must not outlive us,
-        // however we end.
-        unsafe {
-            command.pre_exec(move || {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                match &cpus {
-                    Some(cpus) if libc::sched_setaffinity(0, size_of_val(cpus), cpus) != 0 => {
-                        Err(std::io::Error::last_os_error())
-                    }
-                    _ => Ok(()),
-                }
-            });
-        }
+        make_child(&mut command, &launch.cpus);
         let child = command.spawn().map_err(failed)?;
         let mut server =
             Server { child, port: launch.port, handshake: launch.handshake.clone(), log, _folder: folder };
@@ -238,7 +223,26 @@ fn is_final(error: &std::io::Error) -> bool {
         || ["NOAUTH", "WRONGPASS", "NOPERM"].iter().any(|code| text.starts_with(code))
 }
 
-pub fn cpu_set(cpus: &[usize]) -> Option<libc::cpu_set_t> {
+/// Before it is started: a program of ours runs on these processors (all, if there are none), does not outlive us,
+/// however we end, and does not hear of Ctrl-C, which is for us: what was measured until then is told.
+pub fn make_child(command: &mut Command, cpus: &[usize]) {
+    command.process_group(0);
+    let cpus = cpu_set(cpus);
+    // SAFETY: two system calls that are allowed between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            match &cpus {
+                Some(cpus) if libc::sched_setaffinity(0, size_of_val(cpus), cpus) != 0 => {
+                    Err(std::io::Error::last_os_error())
+                }
+                _ => Ok(()),
+            }
+        });
+    }
+}
+
+fn cpu_set(cpus: &[usize]) -> Option<libc::cpu_set_t> {
     if cpus.is_empty() {
         return None;
     }

@@ -54,7 +54,8 @@ fn verdicts(server: &str, names: &[&str]) -> Vec<(String, Value)> {
             assert!(shown.contains("not available"), "{shown}");
         } else if !failed {
             assert!(!figures.is_empty(), "{name}");
-            assert!(figures.values().all(|figure| figure.as_f64().unwrap() > 0.0), "{name}: {figures:?}");
+            // On a busy machine nothing may be answered in the short time of one measurement.
+            assert!(figures.values().all(|figure| figure.as_f64().unwrap() >= 0.0), "{name}: {figures:?}");
         }
         if CERTAIN.contains(&name.as_str()) && !failed {
             assert_eq!(claim["verdict"], "holds", "{shown}");

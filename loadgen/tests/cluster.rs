@@ -9,11 +9,9 @@ use polder_loadgen::client::Value;
 use polder_loadgen::result::Run;
 
 use support::program::{program_line, runs};
-use support::server::{Server, free_port, polder_server};
+use support::server::{Server, polder_server};
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// The port of a node's bus is this much higher.
-const BUS_OFFSET: u16 = 10_000;
 
 /// Three nodes that own half, a quarter and a quarter of the slots.
 struct Cluster(Vec<Server>);
@@ -23,10 +21,7 @@ impl Cluster {
         let nodes: Vec<Server> = [(0, 8191), (8192, 12_287), (12_288, 16_383)]
             .into_iter()
             .map(|(first, last)| {
-                let mut ports = std::iter::repeat_with(free_port);
-                let port = ports.find(|port| *port < u16::MAX - BUS_OFFSET).unwrap();
-                let flags = ["--save", "", "--cluster-enabled", "yes"];
-                let node = Server::start_on(port, Path::new("redis-server"), &flags);
+                let node = Server::redis(&["--cluster-enabled", "yes"]);
                 let (first, last) = (i32::to_string(&first), i32::to_string(&last));
                 node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
                 node

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use polder_loadgen::client::{Address, Client, Handshake, Value};
@@ -13,6 +14,10 @@ use tempfile::TempDir;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
+const PORT_MIN: u16 = 10_000;
+const PORTS: u32 = 20_000;
+/// Processes whose numbers follow each other have ports so far apart.
+const PORTS_EACH: u32 = 67;
 
 pub struct Server {
     process: Child,
@@ -31,10 +36,12 @@ impl Server {
         command.args(["--port", &port.to_string(), "--unixsocket", "server.sock"]).args(flags);
         command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let server = Server { process, port, folder };
+        let mut server = Server { process, port, folder };
         let end = Instant::now() + START_TIMEOUT;
         while Client::connect(&server.address(), &Handshake::default()).is_err() {
             assert!(Instant::now() < end, "{} does not listen", program.display());
+            let ended = server.process.try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended at once: {ended:?}", program.display());
             std::thread::sleep(Duration::from_millis(20));
         }
         server
@@ -90,9 +97,15 @@ impl Server {
     }
 }
 
-/// The port is free again when a server takes it; no other asks the kernel for the same meanwhile.
+/// Below those that the kernel gives to connections, and never the same twice: the port is free until its server
+/// takes it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let mut ports = std::iter::repeat_with(|| {
+        let number = std::process::id() * PORTS_EACH + TAKEN.fetch_add(1, Ordering::Relaxed);
+        PORT_MIN + (number % PORTS) as u16
+    });
+    ports.find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap()
 }
 
 impl Drop for Server {
