@@ -11,7 +11,10 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Configuration, Effort, Event, Model, Search, Step};
+use super::configuration::Configuration;
+use super::model::{Model, Step};
+use super::search::Search;
+use super::{Effort, Event};
 use crate::keys::Random;
 use crate::verify::history::NEVER;
 
