@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use polder_loadgen::client::Value;
