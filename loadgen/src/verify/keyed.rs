@@ -13,8 +13,8 @@ use super::minimise::{self, minimise};
 /// Faulty keys whose histories are made small; the smallest is told.
 const MINIMISED_MAX: usize = 3;
 
-/// After so long, keys that are hard to judge are left undecided.
-const FULL_EFFORT_MAX: Duration = Duration::from_secs(30);
+/// Keys that are hard to judge are left undecided once this has been spent on them.
+const HARD_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A key's steps, with those of every client in the order in which it sent them.
 type Keys<A> = BTreeMap<u32, Vec<Step<A>>>;
@@ -128,15 +128,25 @@ fn account_actions(operation: &Operation) -> Vec<(u32, counter::Action)> {
 fn check<O: Object>(history: &History, keys: &Keys<O::Action>) -> Findings {
     let mut findings = Findings { objects: keys.len(), ..Findings::default() };
     let mut refused = Vec::new();
-    let started = Instant::now();
-    for (key, steps) in keys {
-        let effort = if started.elapsed() < FULL_EFFORT_MAX { Effort::Full } else { Effort::Little };
-        match O::judge(steps, effort) {
-            Verdict::Fits => {}
-            Verdict::Refused => refused.push(steps),
-            Verdict::Undecided => findings.undecided.push(*key),
-        }
+    let mut undecided: Vec<_> = keys.iter().collect();
+    // The shortest are the most likely to be decided.
+    undecided.sort_by_key(|(_, steps)| steps.len());
+    let mut hard_since = None;
+    for effort in [Effort::Little, Effort::More, Effort::Full] {
+        undecided.retain(|(_, steps)| {
+            let has_time = hard_since.is_none_or(|since: Instant| since.elapsed() < HARD_TIME_MAX);
+            match if has_time { O::judge(steps, effort) } else { Verdict::Undecided } {
+                Verdict::Fits => false,
+                Verdict::Refused => {
+                    refused.push(*steps);
+                    false
+                }
+                Verdict::Undecided => true,
+            }
+        });
+        hard_since.get_or_insert_with(Instant::now);
     }
+    findings.undecided = undecided.into_iter().map(|(key, _)| *key).collect();
     findings.total = refused.len();
     refused.sort_by_key(|steps| steps.len());
     let smallest = refused.iter().take(MINIMISED_MAX).map(|steps| explain::<O>(history, steps));

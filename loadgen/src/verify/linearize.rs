@@ -50,9 +50,11 @@ pub enum Verdict {
 /// How much time a verdict may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// One attempt to find an order: milliseconds if there is one, mostly.
+    /// An attempt to find an order: milliseconds if there is one, mostly.
     Little,
-    /// Some attempts, then all that is possible: up to some ten seconds.
+    /// A longer one: up to a second.
+    More,
+    /// The first attempt, then all that is possible: up to some ten seconds.
     Full,
 }
 
@@ -65,8 +67,8 @@ pub fn judge<M: Model>(model: M, steps: &[Step<M::Action>], effort: Effort) -> V
     match depth::has_an_order(&mut search, &events, effort) {
         Some(true) => Verdict::Fits,
         Some(false) => Verdict::Refused,
-        None if effort == Effort::Little => Verdict::Undecided,
-        None => breadth::decide(&mut search, &events),
+        None if effort == Effort::Full => breadth::decide(&mut search, &events),
+        None => Verdict::Undecided,
     }
 }
 

@@ -162,7 +162,11 @@ impl Verdict {
             return Err(Failure::Replies(text));
         }
         if let Some(reason) = gone {
-            return Err(Failure::ServerGone(format!("{reason}; what was recorded until then is consistent")));
+            let until_then = match &self.undecided[..] {
+                [] => "is consistent".into(),
+                names => format!("has no fault, but was not decided: {}", names.join(", ")),
+            };
+            return Err(Failure::ServerGone(format!("{reason}; what was recorded until then {until_then}")));
         }
         if !self.undecided.is_empty() {
             return Err(Failure::Replies(format!("undecided: {}", self.undecided.join(", "))));

@@ -4,8 +4,8 @@
 //! A node is a configuration before the reply of a step. It is left by the step's own effect, or by that of
 //! another step under way. What did not lead to the end is remembered, by 128 bits of a hash, and not tried
 //! again (Lowe 2017, section 3). First goes what makes the awaited reply fit, then what ends first. An early
-//! choice that was bad may cost all nodes before it is met again, so that there are several attempts, each a
-//! little more at random than the one before.
+//! choice that was bad may cost all nodes before it is met again, so that there is a second attempt, longer and a
+//! little at random.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -18,17 +18,25 @@ use super::{Effort, Event};
 use crate::keys::Random;
 use crate::verify::history::NEVER;
 
-/// Nodes that an attempt tries, and so holds: so many for each step, and so many besides.
-const NODES_EACH: usize = 4;
-const NODES_MORE: usize = 5_000;
-const ATTEMPTS: u64 = 3;
+/// One way through the history.
+struct Attempt {
+    /// Nodes that it tries, and so holds: so many for each step, and so many besides.
+    nodes_each: usize,
+    nodes_more: usize,
+    /// What ends first need not go first: by up to this share of the longest overlap another may.
+    jitter: f64,
+}
+
+/// Decides nearly all that can be decided.
+const SHORT: Attempt = Attempt { nodes_each: 4, nodes_more: 5_000, jitter: 0.0 };
+/// Of what the short one leaves of registers that 64 clients write at once, this decides the half.
+const LONG: Attempt = Attempt { nodes_each: 8, nodes_more: 50_000, jitter: 0.3 };
 
 /// Whether there is an order; `None` if that was not found out. The search stands at its begin again then.
 pub fn has_an_order<M: Model>(search: &mut Search<'_, M>, events: &[Event], effort: Effort) -> Option<bool> {
-    let attempts = if effort == Effort::Full { ATTEMPTS } else { 1 };
-
+    let attempt = if effort == Effort::More { &LONG } else { &SHORT };
     let mut path = Path::new(search, events);
-    let verdict = (0..attempts).find_map(|attempt| path.attempt(attempt));
+    let verdict = path.attempt(attempt);
     path.go_to(0);
     verdict
 }
@@ -65,9 +73,9 @@ impl<'a, 'b, M: Model> Path<'a, 'b, M> {
     }
 
     /// `None`: there were too many nodes.
-    fn attempt(&mut self, attempt: u64) -> Option<bool> {
-        let nodes_max = self.search.steps.len() * NODES_EACH + NODES_MORE;
-        let mut random = Random::new(attempt, 0);
+    fn attempt(&mut self, attempt: &Attempt) -> Option<bool> {
+        let nodes_max = self.search.steps.len() * attempt.nodes_each + attempt.nodes_more;
+        let mut random = Random::new(0, 0);
         let mut tried: HashSet<u128> = HashSet::new();
         let mut stack = vec![(0, Configuration::start(self.search.model.start()))];
         while let Some((place, mut configuration)) = stack.pop() {
@@ -79,9 +87,8 @@ impl<'a, 'b, M: Model> Path<'a, 'b, M> {
             if tried.len() > nodes_max {
                 return None;
             }
-            self.push_next(&configuration, number, &mut stack, |range| match attempt {
-                0 => 0,
-                _ => random.below(range * attempt / ATTEMPTS + 1),
+            self.push_next(&configuration, number, &mut stack, |range| {
+                random.below((range as f64 * attempt.jitter) as u64 + 1)
             });
         }
         Some(false)
