@@ -8,7 +8,7 @@ use polder_loadgen::client::Value;
 use polder_loadgen::result::Run;
 
 use support::program::{program_line, runs};
-use support::server::{Server, polder_server};
+use support::server::{Server, free_ports, polder_server};
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -292,10 +292,8 @@ fn what_cannot_be_routed_is_refused() {
 
 #[test]
 fn cores_as_nodes() {
-    // Below those that the kernel chooses from, so that no connection has one of them meanwhile.
-    let is_free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let first = 20_000 + (std::process::id() % 3000) as u16 * 4;
-    let port = (first..32_000).find(|&port| (port..port + 3).all(is_free)).unwrap();
+    // One of its own and one for each core.
+    let port = free_ports(1 + 3);
     let server = Server::start_on(port, polder_server(), &["--shards", "3", "--core-cluster", "yes"]);
     for name in ["cache-aside", "leaderboard", "work-queue", "stream-groups"] {
         let line =

@@ -4,7 +4,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
-const PORT_MIN: u16 = 10_000;
-const PORTS: u32 = 20_000;
+const PORT_MIN: u16 = 11_000;
+const PORTS: u32 = 11_000;
 /// Processes whose numbers follow each other have ports so far apart.
 const PORTS_EACH: u32 = 67;
 
@@ -34,14 +34,18 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
         command.args(["--port", &port.to_string(), "--unixsocket", "server.sock"]).args(flags);
-        command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let log = folder.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        command.current_dir(folder.path()).stdout(file.try_clone().unwrap()).stderr(file);
         let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let mut server = Server { process, port, folder };
         let end = Instant::now() + START_TIMEOUT;
         while Client::connect(&server.address(), &Handshake::default()).is_err() {
             assert!(Instant::now() < end, "{} does not listen", program.display());
-            let ended = server.process.try_wait().unwrap();
-            assert!(ended.is_none(), "{} ended at once: {ended:?}", program.display());
+            if let Some(status) = server.process.try_wait().unwrap() {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("{} ended at once, {status}: {said}", program.display());
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
         server
@@ -97,15 +101,21 @@ impl Server {
     }
 }
 
-/// Below those that the kernel gives to connections, and never the same twice: the port is free until its server
-/// takes it.
+/// A port of a server's own, see [`free_ports`].
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of so many ports in a row, never the same twice: they are free until a server takes them. These and those
+/// 10,000 above, where a cluster's nodes speak with each other, lie below what the kernel gives to connections.
+pub fn free_ports(count: u16) -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
-    let mut ports = std::iter::repeat_with(|| {
-        let number = std::process::id() * PORTS_EACH + TAKEN.fetch_add(1, Ordering::Relaxed);
+    let mut firsts = std::iter::repeat_with(|| {
+        let number = std::process::id() * PORTS_EACH + TAKEN.fetch_add(u32::from(count), Ordering::Relaxed);
         PORT_MIN + (number % PORTS) as u16
     });
-    ports.find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap()
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    firsts.find(|&first| (first..first + count).all(is_free)).unwrap()
 }
 
 impl Drop for Server {
