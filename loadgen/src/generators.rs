@@ -191,11 +191,10 @@ fn with_each(
     };
     let server_ns = own.server.as_ref().map_or(0.0, |server| server.ns_per_request());
     samples.push(sample(Tool::PolderLoadgen, own.requests, own.generator.ns_per_request, server_ns));
-    let requests = (own.requests_per_second * options.seconds) as u64 / CLIENTS * CLIENTS;
+    let requests = ((own.requests_per_second * options.seconds) as u64 / CLIENTS * CLIENTS).max(CLIENTS);
     for &tool in tools.iter().filter(|tool| **tool != Tool::PolderLoadgen) {
-        let mut words = tool.words(loaded.port(), test, pipeline, requests.max(CLIENTS));
+        let mut words = tool.words(loaded.port(), test, pipeline, requests);
         words.extend(tool.tls_words(&options.tls));
-        let requests = requests.max(CLIENTS);
         let before = commands_processed(loaded)?;
         let external = External::run(tool.name(), &words, target.cpus, loaded.process())?;
         let arrived =

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::client::{Address, Client, Handshake};
 use crate::error::Failure;
 use crate::interrupt;
+use crate::machine::quoted_words;
 use crate::options::{CpuList, CpuListParser};
 use crate::origin::server_name;
 
@@ -134,7 +135,7 @@ impl Server {
         loop {
             interrupt::check()?;
             if let Ok(Some(status)) = server.child.try_wait() {
-                let line = launch.arguments.join(" ");
+                let line = quoted_words(launch.arguments.clone());
                 return Err(server.failure(&format!("{name} {line}: ended at once, {status}")));
             }
             let answer =

@@ -5,6 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use polder_loadgen::client::Value;
 use polder_loadgen::result::{ResultFile, Run};
@@ -102,11 +103,13 @@ fn begun(folder: &Path, turn: &str) -> Child {
 fn server_of(process: &Child) -> String {
     let id = process.id();
     let path = format!("/proc/{id}/task/{id}/children");
+    let end = Instant::now() + Duration::from_secs(20);
     loop {
         let children = std::fs::read_to_string(&path).unwrap();
         if let Some(server) = children.split_whitespace().next() {
             return server.to_string();
         }
+        assert!(Instant::now() < end, "no server is started");
         std::thread::yield_now();
     }
 }
